@@ -1,0 +1,145 @@
+"""Reading, checking and writing recordings. Inside the pipeline audio is 16 kHz mono, float in [-1, 1) or PCM16."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from ndns.errors import UserError
+from ndns.files import atomic_path, sha256_bytes
+
+RATE = 16_000
+SUFFIXES = (".wav", ".flac", ".ogg")
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What a file's header says: `frames` samples per channel at `rate` Hz in `channels` channels."""
+
+    frames: int
+    rate: int
+    channels: int
+
+    @property
+    def seconds(self) -> float:
+        """Duration in seconds."""
+        return self.frames / self.rate
+
+
+def info(path: str | Path) -> AudioInfo:
+    """Read a recording's header.
+
+    Raises:
+        UserError: the file is missing or is not audio that libsndfile reads.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such recording.")
+    try:
+        header = soundfile.info(path)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise UserError(f"{path}: cannot be read as audio ({_reason(error)}); replace or remove it.") from None
+    return AudioInfo(header.frames, header.samplerate, header.channels)
+
+
+def read_channels(path: str | Path, start: int = 0, frames: int = -1) -> tuple[np.ndarray, int]:
+    """Return `(samples, channels)` float32 as stored and the rate in Hz; no conversion.
+
+    Raises:
+        UserError: missing, not audio, broken off in the middle, or not a number somewhere.
+    """
+    expected = info(path).frames
+    try:
+        samples, rate = soundfile.read(path, start=start, frames=frames, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise UserError(f"{path}: cannot be decoded ({_reason(error)}); replace or remove it.") from None
+    wanted = expected - start if frames < 0 else min(frames, expected - start)
+    if len(samples) < wanted:
+        raise UserError(f"{path}: ends after {len(samples)} of {wanted} samples; the file is cut short.")
+    if not np.isfinite(samples).all():
+        raise UserError(f"{path}: contains NaN or infinite samples; export it again.")
+    return samples, rate
+
+
+def to_mono(samples: np.ndarray) -> np.ndarray:
+    """Return the channel mean `(samples,)` of `(samples, channels)`."""
+    return samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
+
+
+def resample(samples: np.ndarray, source_rate: int, target_rate: int = RATE) -> np.ndarray:
+    """Band-limited resampling of `(samples,)` or `(samples, channels)` with soxr, quality HQ."""
+    if source_rate == target_rate:
+        return samples
+    return soxr.resample(samples, source_rate, target_rate, quality="HQ")
+
+
+def read(path: str | Path, rate: int = RATE) -> np.ndarray:
+    """Return a whole recording as mono float32 `(samples,)` at `rate` Hz: channel mean, then resampling.
+
+    Raises:
+        UserError: as `read_channels`, or the file holds no sample.
+    """
+    samples, source_rate = read_channels(path)
+    if len(samples) == 0:
+        raise UserError(f"{path}: holds no samples; remove it.")
+    return resample(to_mono(samples), source_rate, rate)
+
+
+def to_pcm16(samples: np.ndarray) -> np.ndarray:
+    """Round float samples to int16 (ties to even).
+
+    Raises:
+        ValueError: a sample does not fit; the caller decides about level, nothing is clipped silently.
+    """
+    scaled = np.rint(np.asarray(samples, dtype=np.float64) * 32768)
+    if scaled.size and (scaled.max() > 32767 or scaled.min() < -32768):
+        raise ValueError("a sample is outside [-1, 1) and would clip")
+    return scaled.astype(np.int16)
+
+
+def limit_to_pcm16(samples: np.ndarray) -> tuple[np.ndarray, int]:
+    """Round to int16 with saturation; also return how many samples were limited."""
+    scaled = np.rint(np.asarray(samples, dtype=np.float64) * 32768)
+    limited = int(np.count_nonzero((scaled > 32767) | (scaled < -32768)))
+    return np.clip(scaled, -32768, 32767).astype(np.int16), limited
+
+
+def pcm_sha256(pcm: np.ndarray) -> str:
+    """Return the SHA-256 of int16 samples in little-endian order: equal whatever the container or compression.
+
+    Raises:
+        TypeError: the samples are not int16.
+    """
+    if pcm.dtype != np.int16:
+        raise TypeError(f"expected int16 samples, got {pcm.dtype}")
+    return sha256_bytes(np.ascontiguousarray(pcm.astype("<i2")).tobytes())
+
+
+def read_pcm16(path: str | Path) -> np.ndarray:
+    """Return the int16 samples `(samples,)` of a mono 16 kHz file written by this pipeline.
+
+    Raises:
+        UserError: missing, unreadable, or not mono 16 kHz.
+    """
+    header = info(path)
+    if (header.rate, header.channels) != (RATE, 1):
+        raise UserError(f"{path}: expected mono {RATE} Hz, found {header.channels} channels at {header.rate} Hz.")
+    try:
+        samples, _ = soundfile.read(path, dtype="int16")
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise UserError(f"{path}: cannot be decoded ({_reason(error)}); delete it and run again.") from None
+    return samples
+
+
+def write_pcm16(path: str | Path, pcm: np.ndarray, rate: int = RATE) -> None:
+    """Write int16 samples `(samples,)` or `(samples, channels)` atomically; the suffix (.flac, .wav) picks the format."""
+    if Path(path).suffix.lower() not in (".flac", ".wav"):
+        raise UserError(f"{path}: can write .wav and .flac only.")
+    with atomic_path(path) as temporary:
+        soundfile.write(temporary, pcm, rate, subtype="PCM_16")
+
+
+def _reason(error: Exception) -> str:
+    return str(error).split(": ", 1)[-1].rstrip(".")

@@ -1,0 +1,173 @@
+"""Every setting of a study: typed, with unit and source. `Study` is what a file in `config/` says.
+
+Sections carry the names of the stages. A stage takes its own section (and nothing else) as settings.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ndns.audio.stft import Frames
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
+
+
+class Section(BaseModel):
+    """Base of all settings: unknown keys are errors, values are checked, instances do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class SpeakCorpus(Section):
+    """Speech from eSpeak NG and generated noise: needs no file and is identical on any machine."""
+
+    kind: Literal["speak"] = "speak"
+    name: Name = "synthetic"
+    seed: int = Field(1, ge=0)
+    voices: int = Field(24, ge=3, description="synthetic speakers (voice, variant, pitch, rate); split 8 train : 2 val")
+    utterances: int = Field(6, ge=1, description="utterances a speaker")
+    noises: list[str] = Field(
+        default=["pink", "engine", "wind", "traffic", "typing", "clicks", "siren", "switched", "babble"],
+        min_length=2,
+        description="families of generated noise; see ndns.corpus.noise",
+    )
+    val_noises: list[str] = Field(default=["engine", "babble", "typing"], description="families kept for validation")
+    noise_clips: int = Field(6, ge=1, description="recordings a noise family")
+    noise_seconds: float = Field(12.0, gt=0, description="length of a noise recording, s")
+
+
+class FolderCorpus(Section):
+    """Recordings from a folder tree or a manifest: any rate, any channel count."""
+
+    kind: Literal["folder"]
+    name: Name
+    root: str = Field(description="folder with the recordings; `--config corpus_root=...` or NDNS_CORPUS_ROOT sets it")
+    manifest: str | None = Field(None, description="CSV below root with file,split,kind,label; else folders name these")
+    seed: int = Field(1, ge=0)
+    val_share: float = Field(0.2, gt=0, lt=1, description="share of speakers and of noise types kept for validation")
+    on_bad: Literal["skip", "refuse"] = Field("skip", description="what happens to a corrupt, silent, clipped recording")
+    clipped_share: float = Field(0.001, ge=0, le=1, description="share of samples at full scale that counts as clipped")
+
+
+class Mix(Section):
+    """How noisy clips are made: true SNR over active speech, level of the mixture as in the challenge."""
+
+    seed: int = Field(1, ge=0)
+    train_clips: int = Field(120, ge=1)
+    val_clips: int = Field(16, ge=1)
+    seconds: float = Field(6.0, gt=0.5, description="length of a clip, s; the challenge has 30")
+    snr_db: tuple[float, float] = Field((-5.0, 20.0), description="range of the SNR, dB")
+    level_dbfs: tuple[float, float] = Field((-35.0, -15.0), description="range of the mixture's RMS level, dBFS")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Mix":
+        for key in ("snr_db", "level_dbfs"):
+            low, high = getattr(self, key)
+            if low > high:
+                raise ValueError(f"{key}: the lower bound {low} is above the upper bound {high}")
+        if self.level_dbfs[1] > 0:
+            raise ValueError(f"level_dbfs: {self.level_dbfs[1]} is above full scale")
+        return self
+
+
+class FrontEnd(Section):
+    """Short-time Fourier transform around the network (N-DNS baseline: 512/128, no window)."""
+
+    n_fft: int = Field(512, gt=0)
+    hop: int = Field(128, gt=0)
+    window: Literal["rectangular", "sqrt_hann"] = "rectangular"
+
+    def frames(self) -> Frames:
+        """Return the framing that encoder and decoder use."""
+        return Frames(self.n_fft, self.hop, self.window)
+
+    @model_validator(mode="after")
+    def _frames_exist(self) -> "FrontEnd":
+        self.frames()
+        return self
+
+
+class Sdnn(Section):
+    """The challenge's sigma-delta network (arXiv 2303.09503, section IV)."""
+
+    kind: Literal["sdnn"] = "sdnn"
+    hidden: int = Field(512, ge=1, description="neurons in each of the two hidden layers")
+    threshold: float = Field(0.1, gt=0, description="delta threshold, in units of the activation")
+    max_delay: int = Field(62, ge=0, le=62, description="largest axonal delay, steps; the chip's limit is 62")
+    offset: float = Field(0.2, description="subtracted from |STFT| before the network")
+    mask_delay: int = Field(1, ge=0, le=8, description="frames by which |STFT| and phase wait for the mask; lava needs 1")
+    front_end: FrontEnd = FrontEnd()
+
+
+class Train(Section):
+    """Training by Lightning."""
+
+    epochs: int = Field(50, ge=1)
+    batch: int = Field(32, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(1e-5, ge=0)
+    clip_norm: float = Field(10.0, gt=0, description="largest gradient norm")
+    crop_seconds: float | None = Field(None, gt=0, description="random crop of each clip; none trains on whole clips")
+    accelerator: Literal["cpu", "gpu", "auto"] = "cpu"
+    devices: int | Literal["auto"] = 1
+    nodes: int = Field(1, ge=1)
+    strategy: str = Field("auto", description="Lightning's strategy, e.g. ddp for several GPUs or nodes")
+    threads: int = Field(2, ge=1, description="CPU threads; part of the result, since sums depend on their order")
+    deterministic: bool = True
+
+
+class TrainedModel(Section):
+    """A network that the study trains, once a seed."""
+
+    network: Sdnn = Sdnn()
+    train: Train = Train()
+    seeds: list[int] = Field(default=[1], min_length=1)
+
+
+class ImportedModel(Section):
+    """A network that somebody else trained: `network.net` (netx) or `network.pt` (slayer state dict)."""
+
+    weights: str = Field(description="file; relative paths count from `--config weights_root=...` or NDNS_WEIGHTS_ROOT")
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="checked before the file is used")
+    optional: bool = Field(True, description="a missing file leaves the row out with a message instead of failing")
+    mask_delay: int = Field(1, ge=0, le=8, description="frames by which |STFT| waits for the mask")
+
+
+class Deploy(Section):
+    """Where the integer program runs."""
+
+    backend: Literal["engine", "lava", "loihi2"] = "engine"
+
+
+class Score(Section):
+    """Which metrics are computed a clip."""
+
+    dnsmos: bool = True
+    pesq: bool = True
+    estoi: bool = True
+
+
+class Cost(Section):
+    """Settings of the challenge's proxies."""
+
+    encdec_repeats: int = Field(5, ge=1, description="timed repetitions of encode + decode")
+
+
+class Board(Section):
+    """What the report shows."""
+
+    team: str = "ndns"
+    players: int = Field(3, ge=0, description="clips with audio players and spectrograms")
+
+
+class Study(Section):
+    """One study: a corpus, mixtures, models, and what is computed from them."""
+
+    study: Name
+    corpus: Annotated[SpeakCorpus | FolderCorpus, Field(discriminator="kind")] = SpeakCorpus()
+    mix: Mix = Mix()
+    models: dict[Name, TrainedModel | ImportedModel] = Field(min_length=1)
+    deploy: Deploy = Deploy()
+    score: Score = Score()
+    cost: Cost = Cost()
+    board: Board = Board()
