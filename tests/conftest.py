@@ -1,0 +1,15 @@
+"""Shared fixtures: real data where it is present, and a skip with its reason where it is not."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder with real recordings, released weights and golden integers; not part of the repository."""
+    root = Path(os.environ.get("NDNS_SHARED_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+    if not root.is_dir():
+        pytest.skip("real recordings and released weights are absent; set NDNS_SHARED_DATA to their folder")
+    return root
