@@ -3,11 +3,27 @@
 Sections carry the names of the stages. A stage takes its own section (and nothing else) as settings.
 """
 
-from typing import Annotated, Literal
+import difflib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from ndns.audio.stft import Frames
+from ndns.errors import UserError
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 
@@ -45,8 +61,8 @@ class FolderCorpus(Section):
     manifest: str | None = Field(None, description="CSV below root with file,split,kind,label; else folders name these")
     seed: int = Field(1, ge=0)
     val_share: float = Field(0.2, gt=0, lt=1, description="share of speakers and of noise types kept for validation")
-    on_bad: Literal["skip", "refuse"] = Field("skip", description="what happens to a corrupt, silent, clipped recording")
-    clipped_share: float = Field(0.001, ge=0, le=1, description="share of samples at full scale that counts as clipped")
+    on_bad: Literal["skip", "refuse"] = Field("skip", description="what happens to a bad recording")
+    clipped_share: float = Field(0.001, ge=0, le=1, description="share of samples at full scale that is too much")
 
 
 class Mix(Section):
@@ -95,7 +111,7 @@ class Sdnn(Section):
     threshold: float = Field(0.1, gt=0, description="delta threshold, in units of the activation")
     max_delay: int = Field(62, ge=0, le=62, description="largest axonal delay, steps; the chip's limit is 62")
     offset: float = Field(0.2, description="subtracted from |STFT| before the network")
-    mask_delay: int = Field(1, ge=0, le=8, description="frames by which |STFT| and phase wait for the mask; lava needs 1")
+    mask_delay: int = Field(1, ge=0, le=8, description="frames by which |STFT| waits for the mask")
     front_end: FrontEnd = FrontEnd()
 
 
@@ -160,14 +176,151 @@ class Board(Section):
     players: int = Field(3, ge=0, description="clips with audio players and spectrograms")
 
 
+def _model_kind(value: object) -> str:
+    keys = value if isinstance(value, Mapping) else vars(value)
+    return "imported" if "weights" in keys else "trained"
+
+
+AnyCorpus = Annotated[SpeakCorpus | FolderCorpus, Field(discriminator="kind")]
+AnyModel = Annotated[
+    Annotated[TrainedModel, Tag("trained")] | Annotated[ImportedModel, Tag("imported")], Discriminator(_model_kind)
+]
+
+
 class Study(Section):
     """One study: a corpus, mixtures, models, and what is computed from them."""
 
     study: Name
-    corpus: Annotated[SpeakCorpus | FolderCorpus, Field(discriminator="kind")] = SpeakCorpus()
+    corpus: AnyCorpus = SpeakCorpus()
     mix: Mix = Mix()
-    models: dict[Name, TrainedModel | ImportedModel] = Field(min_length=1)
+    models: dict[Name, AnyModel] = Field(min_length=1)
     deploy: Deploy = Deploy()
     score: Score = Score()
     cost: Cost = Cost()
     board: Board = Board()
+
+
+ROOTS = {"corpus_root": "NDNS_CORPUS_ROOT", "weights_root": "NDNS_WEIGHTS_ROOT"}
+"""Folders outside the repository: keys for `--config` and the environment variables that stand in for them."""
+
+T = TypeVar("T")
+
+
+def study_from(config: Mapping[str, Any], files: Iterable[str | Path] = ()) -> Study:
+    """Validate a study's configuration after filling in the folders of `ROOTS`.
+
+    Args:
+        config: merged keys of the configuration files and the command line.
+        files: configuration files, read again only to name file and line of a wrong key.
+
+    Raises:
+        UserError: an unknown key, a missing key or a wrong value; the sentence names key, file and line.
+    """
+    roots = {key: config.get(key) or os.environ.get(variable) for key, variable in ROOTS.items()}
+    config = {key: value for key, value in config.items() if key not in ROOTS}
+    corpus = config.get("corpus")
+    if roots["corpus_root"] and isinstance(corpus, Mapping) and corpus.get("kind") == "folder":
+        config["corpus"] = {**corpus, "root": roots["corpus_root"]}
+    models = config.get("models")
+    if roots["weights_root"] and isinstance(models, Mapping):
+        config["models"] = {name: _rooted(model, roots["weights_root"]) for name, model in models.items()}
+    return _validated(TypeAdapter(Study), config, list(files))
+
+
+def settings_from(text: str, kind: Any) -> Any:
+    """Parse the settings of one stage.
+
+    Args:
+        text: JSON text, or the path of a JSON or YAML file.
+        kind: a `Section` class or a union of them.
+
+    Raises:
+        UserError: not JSON, no such file, an unknown key or a wrong value.
+    """
+    if text.lstrip().startswith("{"):
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise UserError(f"--settings: not JSON ({error}).") from None
+        return _validated(TypeAdapter(kind), value, [])
+    return _validated(TypeAdapter(kind), load_yaml(text), [text])
+
+
+def load_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a YAML (or JSON) mapping.
+
+    Raises:
+        UserError: no such file, not YAML, or not a mapping of keys.
+    """
+    try:
+        value = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError:
+        raise UserError(f"{path}: no such settings file.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())}).") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: expected keys and values, found {type(value).__name__}.")
+    return value
+
+
+def _rooted(model: Any, root: str) -> Any:
+    if isinstance(model, Mapping) and isinstance(model.get("weights"), str):
+        return {**model, "weights": os.path.join(root, model["weights"])}
+    return model
+
+
+def _validated(adapter: TypeAdapter[T], value: Any, files: list[str | Path]) -> T:
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        problems = [_sentence(problem, value, files) for problem in error.errors()]
+        raise UserError(" ".join(problems)) from None
+
+
+def _sentence(problem: Any, value: Any, files: list[str | Path]) -> str:
+    keys = _keys(problem["loc"], value)
+    where = ".".join(map(str, keys)) or "settings"
+    place = _place(keys, files)
+    if problem["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(str(keys[-1]), _known_keys(), n=1)
+        hint = f"did you mean {close[0]!r}?" if close else "remove it."
+        return f"{place}{where}: unknown key; {hint}"
+    if problem["type"] == "missing":
+        return f"{place}{where}: this key is missing; add it."
+    message = problem["msg"].removeprefix("Value error, ")
+    given = problem["input"]
+    shown = f" (found {given!r})" if isinstance(given, int | float | str | None) else ""
+    return f"{place}{where}: {message[0].lower() + message[1:]}{shown}."
+
+
+def _keys(location: tuple[int | str, ...], value: Any) -> list[int | str]:
+    """Drop the tags of unions from pydantic's location: what remains are keys that a user wrote or should write."""
+    keys: list[int | str] = []
+    for index, part in enumerate(location):
+        in_mapping = isinstance(value, Mapping) and part in value
+        if in_mapping or (isinstance(value, list | tuple) and isinstance(part, int)):
+            keys.append(part)
+            value = value[part]
+        elif index == len(location) - 1:
+            keys.append(part)
+    return keys
+
+
+def _known_keys() -> list[str]:
+    return sorted({name for section in Section.__subclasses__() for name in section.model_fields})
+
+
+def _place(keys: list[int | str], files: list[str | Path]) -> str:
+    """Return `file:line: ` of the deepest of `keys` that one of the files holds, the last file first."""
+    for path in reversed(files):
+        node = yaml.compose(Path(path).read_text(encoding="utf-8"))
+        line = None
+        for key in keys:
+            children = node.value if isinstance(node, yaml.MappingNode) else []
+            found = next(((k, v) for k, v in children if k.value == str(key)), None)
+            if found is None:
+                break
+            line, node = found[0].start_mark.line + 1, found[1]
+        if line is not None:
+            return f"{path}:{line}: "
+    return ""

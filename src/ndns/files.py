@@ -66,7 +66,9 @@ def read_csv(path: str | Path, required: Iterable[str] = ()) -> list[dict[str, s
             reader = csv.DictReader(handle)
             missing = [name for name in required if name not in (reader.fieldnames or [])]
             if missing:
-                raise UserError(f"{path}: the column {missing[0]!r} is missing; found {reader.fieldnames or 'no header'}.")
+                raise UserError(
+                    f"{path}: the column {missing[0]!r} is missing; found {reader.fieldnames or 'no header'}."
+                )
             return list(reader)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file.") from None

@@ -134,7 +134,7 @@ def read_pcm16(path: str | Path) -> np.ndarray:
 
 
 def write_pcm16(path: str | Path, pcm: np.ndarray, rate: int = RATE) -> None:
-    """Write int16 samples `(samples,)` or `(samples, channels)` atomically; the suffix (.flac, .wav) picks the format."""
+    """Write int16 samples `(samples,)` or `(samples, channels)` atomically as .flac or .wav."""
     if Path(path).suffix.lower() not in (".flac", ".wav"):
         raise UserError(f"{path}: can write .wav and .flac only.")
     with atomic_path(path) as temporary:

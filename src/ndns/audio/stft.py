@@ -1,8 +1,8 @@
-"""Causal short-time Fourier transform as a stream sees it: one hop of samples in, one spectrum out, no centre padding.
+"""Causal short-time Fourier transform as a stream sees it: one hop in, one spectrum out, no centre padding.
 
-Frame `t` covers samples `[(t + 1) * hop - n_fft, (t + 1) * hop)`; what lies before the first sample is zero. Overlap-add
-of frame `t` completes samples `[(t + 1) * hop - n_fft, (t + 2) * hop - n_fft)`, so a sample leaves `n_fft` samples after
-the first sample of its hop came in: 32 ms at 512/16 kHz, the challenge's buffer latency.
+Frame `t` covers samples `[(t + 1) * hop - n_fft, (t + 1) * hop)`; what lies before the first sample is zero.
+Overlap-add of frame `t` completes samples `[(t + 1) * hop - n_fft, (t + 2) * hop - n_fft)`, so a sample leaves
+`n_fft` samples after the first sample of its hop came in: 32 ms at 512/16 kHz, the challenge's buffer latency.
 
 All arithmetic is float64 and row by row, so that one frame at a time equals the whole clip bit for bit.
 """
@@ -71,8 +71,10 @@ class Encoder:
         if len(samples) % hop:
             raise ValueError(f"{len(samples)} samples are not a multiple of the hop {hop}")
         held = np.concatenate([self._buffer[hop:], samples])
-        rows = np.lib.stride_tricks.sliding_window_view(held, self.frames.n_fft)[::hop] if len(samples) else np.zeros(
-            (0, self.frames.n_fft)
+        rows = (
+            np.lib.stride_tricks.sliding_window_view(held, self.frames.n_fft)[::hop]
+            if len(samples)
+            else np.zeros((0, self.frames.n_fft))
         )
         self._buffer = np.concatenate([self._buffer, samples])[-self.frames.n_fft :]
         return np.fft.rfft(rows * self._taper, axis=1).T

@@ -1,0 +1,41 @@
+# What exists and in which order it is built: configuration, rules, targets. The logic is in src/ndns.
+#
+#   data/<corpus>/manifest.csv
+#   results/<study>/mix/{plan,train,val}.csv
+#   results/<study>/{train,quantize,deploy,score,cost}/<run>/...
+#   results/<study>/board/report.html
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+if "study" not in config:
+
+    configfile: "config/smoke.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/corpus.smk"
+include: "rules/mix.smk"
+include: "rules/train.smk"
+include: "rules/quantize.smk"
+include: "rules/deploy.smk"
+include: "rules/score.smk"
+include: "rules/cost.smk"
+include: "rules/board.smk"
+
+
+localrules:
+    all,
+    dataset,
+
+
+rule all:
+    default_target: True
+    input:
+        BOARD,
+
+
+rule dataset:
+    input:
+        expand(f"{RESULTS}/mix/{{split}}.csv", split=["train", "val"]),

@@ -1,0 +1,42 @@
+"""Purpose: the tables and the report of a study.
+
+INPUTS: scores, costs, histories, denoised clips of all runs, results/<study>/mix/val.csv
+OUTPUTS: results/<study>/board/report.html, table.csv, metricsboard_track_1_validation.yml
+"""
+
+
+rule board:
+    input:
+        mix=f"{RESULTS}/mix/val.csv",
+        scores=expand(f"{RESULTS}/score/{{run}}/scores.csv", run=["noisy", *RUNS]),
+        costs=expand(f"{RESULTS}/cost/{{run}}/cost.json", run=RUNS),
+        deployed=expand(f"{RESULTS}/deploy/{{run}}/manifest.csv", run=RUNS),
+        histories=expand(f"{RESULTS}/train/{{run}}/history.csv", run=TRAINED),
+    output:
+        report=report(BOARD, caption="../workflow/report/board.rst", category="Board"),
+        table=f"{RESULTS}/board/table.csv",
+        metricsboard=f"{RESULTS}/board/metricsboard_track_1_validation.yml",
+    log:
+        f"logs/{STUDY.study}/board.log",
+    benchmark:
+        f"benchmarks/{STUDY.study}/board.tsv"
+    conda:
+        "../envs/ndns.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        settings=settings(STUDY.board),
+        folder=subpath(output.report, parent=True),
+        runs=named("scores", f"{RESULTS}/score/{{run}}/scores.csv", ["noisy", *RUNS])
+        + named("costs", f"{RESULTS}/cost/{{run}}/cost.json", RUNS)
+        + named("deployed", f"{RESULTS}/deploy/{{run}}/manifest.csv", RUNS)
+        + named("histories", f"{RESULTS}/train/{{run}}/history.csv", TRAINED),
+        study=STUDY.study,
+        code=fingerprint("board"),
+    message:
+        "board of {params.study}"
+    shell:
+        "ndns board run --study-name {params.study} --settings {params.settings:q} --mix {input.mix:q}"
+        " {params.runs:q} --out {params.folder:q} 2> >(tee {log} >&2)"

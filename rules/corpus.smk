@@ -1,0 +1,29 @@
+"""Purpose: the recordings: synthesized, or an inspected folder.
+
+INPUTS: none (speak), or the folder named by `corpus.root`.
+OUTPUTS: data/<corpus>/manifest.csv, manifest.json; for `speak` also data/<corpus>/audio/.
+"""
+
+
+rule corpus:
+    output:
+        manifest=f"{CORPUS}/manifest.csv",
+        summary=f"{CORPUS}/manifest.json",
+    log:
+        f"logs/{STUDY.study}/corpus.log",
+    benchmark:
+        f"benchmarks/{STUDY.study}/corpus.tsv"
+    conda:
+        "../envs/ndns.yaml"
+    threads: 2
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        settings=settings(STUDY.corpus),
+        code=fingerprint("corpus"),
+        folder=CORPUS,
+    message:
+        "corpus {params.folder}"
+    shell:
+        "ndns corpus --settings {params.settings:q} --out {params.folder:q} --jobs {threads} 2> >(tee {log} >&2)"

@@ -1,0 +1,33 @@
+"""Purpose: run the integer program on the noisy validation clips.
+
+INPUTS: results/<study>/quantize/<run>/program.net, results/<study>/mix/val.csv
+OUTPUTS: results/<study>/deploy/<run>/manifest.csv, activity.npz, clips/<clip>.flac
+"""
+
+
+rule deploy:
+    input:
+        program=f"{RESULTS}/quantize/{{run}}/program.net",
+        mix=f"{RESULTS}/mix/val.csv",
+    output:
+        manifest=f"{RESULTS}/deploy/{{run}}/manifest.csv",
+        activity=f"{RESULTS}/deploy/{{run}}/activity.npz",
+    log:
+        f"logs/{STUDY.study}/deploy_{{run}}.log",
+    benchmark:
+        f"benchmarks/{STUDY.study}/deploy_{{run}}.tsv"
+    conda:
+        "../envs/ndns.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        backend=STUDY.deploy.backend,
+        folder=subpath(output.manifest, parent=True),
+        code=fingerprint("deploy"),
+    message:
+        "deploy {wildcards.run} on {params.backend}"
+    shell:
+        "ndns deploy {input.program:q} --mix {input.mix:q} --out {params.folder:q} --backend {params.backend}"
+        " --jobs {threads} 2> >(tee {log} >&2)"

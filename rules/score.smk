@@ -1,0 +1,36 @@
+"""Purpose: quality of each clip; the run `noisy` scores the mixture itself.
+
+INPUTS: results/<study>/mix/val.csv, results/<study>/deploy/<run>/manifest.csv
+OUTPUTS: results/<study>/score/<run>/scores.csv
+"""
+
+
+rule score:
+    input:
+        mix=f"{RESULTS}/mix/val.csv",
+        denoised=lambda w: (
+            [] if w.run == "noisy" else f"{RESULTS}/deploy/{w.run}/manifest.csv"
+        ),
+    output:
+        scores=f"{RESULTS}/score/{{run}}/scores.csv",
+    log:
+        f"logs/{STUDY.study}/score_{{run}}.log",
+    benchmark:
+        f"benchmarks/{STUDY.study}/score_{{run}}.tsv"
+    conda:
+        "../envs/ndns.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        settings=settings(STUDY.score),
+        denoised=lambda w, input: (
+            [] if w.run == "noisy" else ["--denoised", input.denoised]
+        ),
+        code=fingerprint("score"),
+    message:
+        "score {wildcards.run}"
+    shell:
+        "ndns score run --settings {params.settings:q} --mix {input.mix:q} {params.denoised:q}"
+        " --out {output.scores:q} --jobs {threads} 2> >(tee {log} >&2)"

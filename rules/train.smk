@@ -1,0 +1,35 @@
+"""Purpose: one network a model and seed.
+
+INPUTS: results/<study>/mix/{train,val}.csv
+OUTPUTS: results/<study>/train/<run>/checkpoint.safetensors, history.csv
+"""
+
+
+rule train:
+    input:
+        train=f"{RESULTS}/mix/train.csv",
+        val=f"{RESULTS}/mix/val.csv",
+    output:
+        checkpoint=f"{RESULTS}/train/{{run}}/checkpoint.safetensors",
+        history=f"{RESULTS}/train/{{run}}/history.csv",
+    log:
+        f"logs/{STUDY.study}/train_{{run}}.log",
+    benchmark:
+        f"benchmarks/{STUDY.study}/train_{{run}}.tsv"
+    conda:
+        "../envs/ndns.yaml"
+    threads: lambda w: TRAINED[w.run][0].train.threads
+    resources:
+        mem_mb=8000,
+        runtime=720,
+        gpu=lambda w: 0 if TRAINED[w.run][0].train.accelerator == "cpu" else 1,
+    params:
+        settings=lambda w: settings(TRAINED[w.run][0], seeds=[TRAINED[w.run][1]]),
+        seed=lambda w: TRAINED[w.run][1],
+        folder=subpath(output.checkpoint, parent=True),
+        code=fingerprint("train"),
+    message:
+        "train {wildcards.run}"
+    shell:
+        "ndns train --settings {params.settings:q} --seed {params.seed} --train-mix {input.train:q}"
+        " --val-mix {input.val:q} --out {params.folder:q} 2> >(tee {log} >&2)"

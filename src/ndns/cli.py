@@ -1,0 +1,37 @@
+"""The command `ndns`: one subcommand a stage, named as the stage, plus `denoise`."""
+
+import sys
+from importlib import import_module
+
+import typer
+
+from ndns.errors import UserError
+
+STAGES = ("corpus", "mix", "train", "quantize", "deploy", "score", "cost", "board")
+
+
+def build() -> typer.Typer:
+    """Mount every stage's `cli` module: its `app` (several commands) or its `command` (one)."""
+    app = typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        help="Neuromorphic speech denoising: synthesize, train, quantize, deploy, score, cost.",
+    )
+    for stage in STAGES:
+        module = import_module(f"ndns.{stage}.cli")
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=stage)
+        else:
+            app.command(stage)(module.command)
+    app.command("denoise")(import_module("ndns.denoise").denoise_command)
+    return app
+
+
+def main() -> None:
+    """Run the command line; input that the caller can mend ends with one sentence and exit code 2."""
+    try:
+        build()()
+    except UserError as error:
+        print(f"ndns: {error}", file=sys.stderr)
+        sys.exit(2)
