@@ -11,7 +11,7 @@ rule board:
         scores=expand(f"{RESULTS}/score/{{run}}/scores.csv", run=["noisy", *RUNS]),
         costs=expand(f"{RESULTS}/cost/{{run}}/cost.json", run=RUNS),
         deployed=expand(f"{RESULTS}/deploy/{{run}}/manifest.csv", run=RUNS),
-        histories=expand(f"{RESULTS}/train/{{run}}/history.csv", run=TRAINED),
+        histories=expand(f"{RESULTS}/train/{{run}}/history.csv", run=PLAN.trained),
     output:
         report=report(BOARD, caption="../workflow/report/board.rst", category="Board"),
         table=f"{RESULTS}/board/table.csv",
@@ -32,7 +32,7 @@ rule board:
         runs=named("scores", f"{RESULTS}/score/{{run}}/scores.csv", ["noisy", *RUNS])
         + named("costs", f"{RESULTS}/cost/{{run}}/cost.json", RUNS)
         + named("deployed", f"{RESULTS}/deploy/{{run}}/manifest.csv", RUNS)
-        + named("histories", f"{RESULTS}/train/{{run}}/history.csv", TRAINED),
+        + named("histories", f"{RESULTS}/train/{{run}}/history.csv", PLAN.trained),
         study=STUDY.study,
         code=fingerprint("board"),
     message:

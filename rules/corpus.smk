@@ -22,7 +22,7 @@ rule corpus:
     params:
         settings=settings(STUDY.corpus),
         code=fingerprint("corpus"),
-        folder=CORPUS,
+        folder=subpath(output.manifest, parent=True),
     message:
         "corpus {params.folder}"
     shell:

@@ -9,10 +9,10 @@ rule quantize:
     input:
         checkpoint=lambda w: (
             f"{RESULTS}/train/{w.run}/checkpoint.safetensors"
-            if w.run in TRAINED
+            if w.run in PLAN.trained
             else []
         ),
-        weights=lambda w: IMPORTED[w.run].weights if w.run in IMPORTED else [],
+        weights=lambda w: PLAN.imported[w.run].weights if w.run in PLAN.imported else [],
     output:
         program=f"{RESULTS}/quantize/{{run}}/program.net",
     log:
@@ -26,18 +26,9 @@ rule quantize:
         mem_mb=2000,
         runtime=20,
     params:
-        source=lambda w: quantize_source(w.run),
+        source=lambda w: PLAN.quantize_source(w.run),
         code=fingerprint("quantize"),
     message:
         "quantize {wildcards.run}"
     shell:
         "ndns quantize {params.source} {input:q} --out {output.program:q} 2> >(tee {log} >&2)"
-
-
-def quantize_source(run):
-    """Options before the file: which kind of file it is and how it is used."""
-    if run in TRAINED:
-        return ["--checkpoint"]
-    model = IMPORTED[run]
-    hashes = ["--sha256", model.sha256] if model.sha256 else []
-    return [*hashes, "--mask-delay", str(model.mask_delay), "--import"]

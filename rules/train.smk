@@ -18,14 +18,14 @@ rule train:
         f"benchmarks/{STUDY.study}/train_{{run}}.tsv"
     conda:
         "../envs/ndns.yaml"
-    threads: lambda w: TRAINED[w.run][0].train.threads
+    threads: lambda w: PLAN.trained[w.run][0].train.threads
     resources:
         mem_mb=8000,
         runtime=720,
-        gpu=lambda w: 0 if TRAINED[w.run][0].train.accelerator == "cpu" else 1,
+        gpu=lambda w: 0 if PLAN.trained[w.run][0].train.accelerator == "cpu" else 1,
     params:
-        settings=lambda w: settings(TRAINED[w.run][0], seeds=[TRAINED[w.run][1]]),
-        seed=lambda w: TRAINED[w.run][1],
+        settings=lambda w: PLAN.train_settings(w.run),
+        seed=lambda w: PLAN.trained[w.run][1],
         folder=subpath(output.checkpoint, parent=True),
         code=fingerprint("train"),
     message:
