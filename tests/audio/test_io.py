@@ -1,0 +1,81 @@
+"""Reading and writing: what comes back is what was written, and broken files are named."""
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ndns.audio import io
+from ndns.errors import UserError
+
+
+def tone(rate, seconds=0.5, hz=440.0):
+    return 0.5 * np.sin(2 * np.pi * hz * np.arange(int(rate * seconds)) / rate)
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac"])
+def test_pcm16_round_trip(tmp_path, suffix):
+    pcm = np.random.default_rng(0).integers(-32768, 32768, 1000).astype(np.int16)
+    io.write_pcm16(tmp_path / f"x{suffix}", pcm)
+    assert np.array_equal(io.read_pcm16(tmp_path / f"x{suffix}"), pcm)
+
+
+def test_hash_is_of_samples_not_of_the_container(tmp_path):
+    pcm = io.to_pcm16(tone(16_000))
+    hashes = set()
+    for name in ("a.wav", "b.flac"):
+        io.write_pcm16(tmp_path / name, pcm)
+        hashes.add(io.pcm_sha256(io.read_pcm16(tmp_path / name)))
+    assert hashes == {io.pcm_sha256(pcm)}
+    changed = pcm.copy()
+    changed[7] ^= 1
+    assert io.pcm_sha256(changed) not in hashes
+
+
+@pytest.mark.parametrize("rate", [8_000, 22_050, 44_100, 48_000])
+def test_any_rate_and_stereo_become_16_khz_mono(tmp_path, rate):
+    soundfile.write(tmp_path / "x.wav", np.stack([tone(rate), tone(rate)], axis=1), rate, subtype="FLOAT")
+    samples = io.read(tmp_path / "x.wav")
+    expected = tone(16_000)
+    assert abs(len(samples) - len(expected)) <= 1
+    inner = slice(800, 7000)
+    assert np.abs(samples[inner] - expected[inner]).max() < 1e-3
+
+
+@given(st.floats(-1, 32767 / 32768))
+def test_pcm16_is_within_half_a_step(value):
+    assert abs(int(io.to_pcm16(np.array([value]))[0]) / 32768 - value) <= 0.5 / 32768
+
+
+def test_clipping_is_refused_or_counted():
+    with pytest.raises(ValueError, match="clip"):
+        io.to_pcm16(np.array([1.0]))
+    limited, count = io.limit_to_pcm16(np.array([1.5, -2.0, 0.25]))
+    assert limited.tolist() == [32767, -32768, 8192]
+    assert count == 2
+
+
+def test_broken_files_are_named(tmp_path):
+    with pytest.raises(UserError, match=r"absent\.wav: no such recording"):
+        io.read(tmp_path / "absent.wav")
+    (tmp_path / "text.wav").write_text("hello")
+    with pytest.raises(UserError, match=r"text\.wav: cannot be read as audio"):
+        io.read(tmp_path / "text.wav")
+    soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16_000)
+    with pytest.raises(UserError, match=r"empty\.wav: holds no samples"):
+        io.read(tmp_path / "empty.wav")
+    soundfile.write(tmp_path / "nan.wav", np.array([0.0, np.nan]), 16_000, subtype="FLOAT")
+    with pytest.raises(UserError, match=r"nan\.wav: contains NaN"):
+        io.read(tmp_path / "nan.wav")
+    io.write_pcm16(tmp_path / "cut.flac", np.random.default_rng(0).integers(-9000, 9000, 40_000).astype(np.int16))
+    whole = (tmp_path / "cut.flac").read_bytes()
+    (tmp_path / "cut.flac").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match=r"cut\.flac: (ends after|cannot be decoded)"):
+        io.read(tmp_path / "cut.flac")
+
+
+def test_writing_leaves_nothing_behind_on_failure(tmp_path):
+    with pytest.raises(UserError, match=r"x\.mp3: can write"):
+        io.write_pcm16(tmp_path / "x.mp3", np.zeros(10, np.int16))
+    assert list(tmp_path.iterdir()) == []

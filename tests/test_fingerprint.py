@@ -1,0 +1,48 @@
+"""The fingerprint follows imports: it must change with what a stage uses, and with nothing else."""
+
+import shutil
+
+import pytest
+
+from ndns import fingerprint as module
+
+
+@pytest.fixture
+def copy(tmp_path, monkeypatch):
+    """A copy of the package whose files a test may change."""
+    target = tmp_path / "ndns"
+    shutil.copytree(module.PACKAGE, target, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(module, "PACKAGE", target)
+    clear()
+    yield target
+    clear()
+
+
+def clear():
+    module.fingerprint.cache_clear()
+    module._imports.cache_clear()
+
+
+def changed(path, stages):
+    before = {stage: module.fingerprint(stage) for stage in stages}
+    path.write_text(path.read_text() + "\nCHANGED = 1\n")
+    clear()
+    return {stage for stage in stages if module.fingerprint(stage) != before[stage]}
+
+
+def test_a_stage_depends_on_its_own_package_only(copy):
+    assert changed(copy / "mix" / "__init__.py", ["mix", "corpus", "score"]) == {"mix"}
+
+
+def test_a_shared_module_reaches_the_stages_that_import_it(copy):
+    found = changed(copy / "audio" / "io.py", ["corpus", "mix", "score", "deploy"])
+    assert found == {"corpus", "mix", "score", "deploy"}
+    assert changed(copy / "metrics" / "si_snr.py", ["score", "corpus"]) == {"score"}
+
+
+@pytest.mark.parametrize("stage", ["corpus", "mix", "train", "quantize", "deploy", "score", "cost", "board"])
+def test_stages_do_not_import_each_other(stage):
+    others = {"corpus", "mix", "train", "quantize", "deploy", "score", "cost", "board"} - {stage}
+    reached = {path.relative_to(module.PACKAGE).parts[0] for path in module.modules_of(stage)}
+    assert stage in reached
+    assert not reached & others, f"{stage} imports {reached & others}: stages meet in files"

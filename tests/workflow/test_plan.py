@@ -1,0 +1,55 @@
+"""What the rules ask about a study."""
+
+import json
+
+import pytest
+
+from ndns.config import Sdnn
+from ndns.errors import UserError
+from ndns.workflow import named, plan
+
+CONFIG = {
+    "study": "s",
+    "models": {
+        "sdnn": {"seeds": [1, 7]},
+        "released": {"weights": "there.net", "sha256": "0" * 64, "mask_delay": 2},
+        "gone": {"weights": "gone.net"},
+    },
+}
+
+
+@pytest.fixture
+def result(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there.net").write_text("x")
+    return plan(CONFIG)
+
+
+def test_runs_are_models_times_seeds_and_present_weights(result):
+    assert result.runs == ["sdnn-seed1", "sdnn-seed7", "released"]
+    assert result.absent == {"gone": "gone.net"}
+
+
+def test_required_weights_stay_in_the_plan_when_absent():
+    config = {"study": "s", "models": {"gone": {"weights": "gone.net", "optional": False}}}
+    assert plan(config).runs == ["gone"]
+
+
+def test_settings_of_a_run_do_not_mention_other_seeds(result):
+    text = result.train_settings("sdnn-seed7")
+    assert json.loads(text)["seeds"] == [7]
+    assert json.loads(text)["network"] == Sdnn().model_dump()
+
+
+def test_quantize_options(result):
+    assert result.quantize_source("sdnn-seed1") == ["--checkpoint"]
+    assert result.quantize_source("released") == ["--sha256", "0" * 64, "--mask-delay", "2", "--import"]
+
+
+def test_wrong_study_is_refused():
+    with pytest.raises(UserError, match="unknown key"):
+        plan({**CONFIG, "mixx": {}})
+
+
+def test_named_options():
+    assert named("scores", "a/{run}.csv", ["x", "y"]) == ["--scores=x=a/x.csv", "--scores=y=a/y.csv"]
