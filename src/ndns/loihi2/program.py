@@ -1,0 +1,86 @@
+"""The integer program: a chain of nodes between an encoder and a mask decoder."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ndns.config import FrontEnd
+from ndns.errors import UserError
+from ndns.loihi2.nodes.base import Node
+from ndns.loihi2.nodes.synapse import Synapse
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A node that sends messages through a synapse: what activity is counted of."""
+
+    name: str
+    neurons: int
+    synapse: Synapse
+
+
+@dataclass(frozen=True)
+class Program:
+    """A network of integers and the front end that it was trained for.
+
+    Input of step t: `round_half_even((|X[t]| - offset) * 2**input_exp)` for each frequency bin; output v is read as
+    `mask = relu(v * 2**-output_exp + 1)`, which multiplies |X| of `mask_delay` frames ago.
+
+    Attributes:
+        nodes: executed one after the other within a step.
+        names: one unique name a node.
+        front_end: the short-time Fourier transform around the network.
+        offset: subtracted from |X|.
+        mask_delay: frames by which |X| waits for its mask.
+        input_exp: binary digits of the input below the point (6 in the challenge's network).
+        output_exp: binary digits of the output below the point (18 in the challenge's network).
+
+    Raises:
+        UserError: the widths of two neighbours differ, or names do not match nodes.
+    """
+
+    nodes: tuple[Node, ...]
+    names: tuple[str, ...]
+    front_end: FrontEnd = field(default_factory=FrontEnd)
+    offset: float = 0.2
+    mask_delay: int = 1
+    input_exp: int = 6
+    output_exp: int = 18
+
+    def __post_init__(self) -> None:
+        if not self.nodes:
+            raise UserError("the program has no nodes.")
+        if len(self.names) != len(self.nodes) or len(set(self.names)) != len(self.names):
+            raise UserError(
+                f"the program has {len(self.nodes)} nodes but the names {list(self.names)}; each needs one."
+            )
+        for index in range(1, len(self.nodes)):
+            gives, takes = self.nodes[index - 1].shape_out, self.nodes[index].shape_in
+            if gives != takes:
+                raise UserError(
+                    f"node {self.names[index - 1]!r} gives {gives} values but {self.names[index]!r} takes {takes}."
+                )
+
+    @property
+    def shape_in(self) -> int:
+        """Integers taken a step: frequency bins."""
+        return self.nodes[0].shape_in
+
+    @property
+    def shape_out(self) -> int:
+        """Integers given a step: frequency bins."""
+        return self.nodes[-1].shape_out
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The nodes that send messages through a synapse, in order: `input`, `hidden1`, `hidden2` for the SDNN."""
+        pairs = zip(self.names, self.nodes, self.nodes[1:], strict=False)
+        return tuple(Layer(name, node.shape_out, after) for name, node, after in pairs if isinstance(after, Synapse))
+
+    def encode(self, magnitude: np.ndarray) -> np.ndarray:
+        """Return the int32 input of the network for |X| of any shape (rounded half to even in float64)."""
+        return np.rint((magnitude - self.offset) * float(1 << self.input_exp)).astype(np.int32)
+
+    def mask(self, output: np.ndarray) -> np.ndarray:
+        """Return the float64 mask, at least 0, for the network's integer output of any shape."""
+        return np.maximum(output * 2.0**-self.output_exp + 1, 0)
