@@ -4,4 +4,7 @@ from ndns.loihi2.nodes.base import MODES, Mode, Node, State
 from ndns.loihi2.nodes.sigma_delta import Delta, Sigma, SigmaDelta
 from ndns.loihi2.nodes.synapse import Synapse
 
-__all__ = ["MODES", "Delta", "Mode", "Node", "Sigma", "SigmaDelta", "State", "Synapse"]
+KINDS: dict[str, type] = {kind.__name__: kind for kind in (Delta, Sigma, SigmaDelta, Synapse)}
+"""Nodes by the name under which a program file stores them."""
+
+__all__ = ["KINDS", "MODES", "Delta", "Mode", "Node", "Sigma", "SigmaDelta", "State", "Synapse"]

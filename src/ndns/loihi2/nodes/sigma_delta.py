@@ -139,23 +139,23 @@ class Sigma:
 
     def run(self, state: State, x: np.ndarray, mode: Mode = LAVA) -> np.ndarray:
         """Sum int32 `(batch, steps, size)` over steps, going on from the state."""
-        out = np.empty_like(x)
-        for step in range(x.shape[1]):
-            state["sigma"] += x[:, step]
-            _fit(state, "sigma", mode)
-            out[:, step] = state["sigma"]
+        if mode.state_bits == 32:
+            out = np.cumsum(x, axis=1, dtype=np.int32)
+            out += state["sigma"][:, None]
+            state["sigma"][...] = out[:, -1] if x.shape[1] else state["sigma"]
+        else:
+            out = np.empty_like(x)
+            for step in range(x.shape[1]):
+                wide = state["sigma"].astype(np.int64) + x[:, step]
+                out[:, step], overflow = fit(wide, mode.state_bits, mode.saturate)
+                state["sigma"][...] = out[:, step]
+                state["overflow"] += overflow
         note_range(state, out)
         return out
 
 
 def _zeros(batch: int, size: int, *names: str) -> State:
     return {name: np.zeros((batch, size), np.int32) for name in names}
-
-
-def _fit(state: State, name: str, mode: Mode) -> None:
-    if mode.state_bits < 32:
-        state[name][...], overflow = fit(state[name], mode.state_bits, mode.saturate)
-        state["overflow"] += overflow
 
 
 def _run_fitted(state, x, sigma, bias, relu, vth, shift, state_exp, mode):
@@ -213,7 +213,7 @@ def _advance(x, out, sigma, act, residue, low, high, bias, integrates, relu, vth
                 least, most = min(least, total), max(most, total)
                 new = max(np.int32(total + bias[j]), floor)
                 delta = np.int32(np.int32(new - a[j]) + r[j])
-                fires = delta >= vth or delta <= np.int32(-vth)
+                fires = np.int32(abs(delta)) >= vth
                 message = (delta if fires else np.int32(0)) >> state_exp
                 messages[j] = message
                 if corrected:

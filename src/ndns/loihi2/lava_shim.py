@@ -1,0 +1,34 @@
+"""Makes lava-nc 0.10.0 and lava-dl 0.6.0 importable on Python 3.11 without torchvision.
+
+Two obstacles: `lava.magma.compiler.var_model` has dataclass defaults that Python 3.11 refuses unless their classes are
+hashable, and `lava.lib.dl.slayer` imports an object-detection package that needs torchvision and OpenCV.
+"""
+
+import dataclasses
+import functools
+import importlib
+import importlib.util
+import sys
+import types
+
+from ndns.errors import UserError
+
+DETECTION = "lava.lib.dl.slayer.object_detection"
+
+
+def apply() -> None:
+    """Prepare `import lava`; call it before the first import of lava. A second call changes nothing.
+
+    Raises:
+        UserError: lava is not installed.
+    """
+    if importlib.util.find_spec("lava") is None:
+        raise UserError("lava is not installed; run `make setup`, which installs lava-nc 0.10.0 and lava-dl 0.6.0.")
+    if "lava.magma.compiler.var_model" not in sys.modules:
+        original = dataclasses.dataclass
+        dataclasses.dataclass = functools.partial(original, unsafe_hash=True)
+        try:
+            importlib.import_module("lava.magma.compiler.var_model")
+        finally:
+            dataclasses.dataclass = original
+    sys.modules.setdefault(DETECTION, types.ModuleType(DETECTION))
