@@ -1,0 +1,83 @@
+"""The whole corridor, run by Snakemake for real."""
+
+import csv
+import json
+import shutil
+import time
+
+import pytest
+
+pytestmark = pytest.mark.workflow
+
+
+def rows(path):
+    with open(path, newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def jobs(text):
+    """Job counts of a dry run, by rule."""
+    lines = text.split("Job stats:", 1)[1].split("\n\n", 1)[0].splitlines() if "Job stats:" in text else []
+    return {line.split()[0]: int(line.split()[1]) for line in lines if len(line.split()) == 2 and line[-1].isdigit()}
+
+
+def test_every_room_leaves_its_files(finished):
+    results = finished.folder / "results" / "tiny"
+    assert len(rows(results / "mix" / "train.csv")) == 6
+    history = rows(results / "train" / "sdnn-seed1" / "history.csv")
+    assert len(history) == 2
+    noisy = {row["clip"]: float(row["si_snr"]) for row in rows(results / "score" / "noisy" / "scores.csv")}
+    denoised = {row["clip"]: float(row["si_snr"]) for row in rows(results / "score" / "sdnn-seed1" / "scores.csv")}
+    assert noisy.keys() == denoised.keys()
+    assert len(noisy) == 3
+    assert all(abs(noisy[clip] - denoised[clip]) > 1e-6 for clip in noisy)
+    cost = json.loads((results / "cost" / "sdnn-seed1" / "cost.json").read_text())
+    assert cost["neuron_ops_per_step"] == 257 + 32 + 32
+    assert 0 < cost["synops_per_step"] <= 257 * 32 + 32 * 32 + 32 * 257
+    assert "sdnn-seed1" in (results / "board" / "report.html").read_text()
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    result = finished.run("--dry-run")
+    assert "Nothing to be done" in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "rerun", "kept"),
+    [
+        ("hidden: 32", "hidden: 24", {"train", "quantize", "deploy", "score", "cost", "board"}, {"corpus", "mix_plan"}),
+        ("study: tiny", "study: tiny\nscore: {pesq: false}", {"score", "board"}, {"train", "deploy", "cost"}),
+        ("seconds: 3.0", "seconds: 2.5", {"mix_plan", "mix_render", "train"}, {"corpus"}),
+    ],
+)
+def test_a_changed_setting_reruns_what_depends_on_it(finished, tmp_path, old, new, rerun, kept):
+    copy = type(finished)(tmp_path / "copy")
+    shutil.copytree(finished.folder, copy.folder)
+    copy.configure(old, new)
+    result = copy.run("--dry-run")
+    planned = jobs(result.stdout + result.stderr)
+    assert rerun <= planned.keys(), result.stdout + result.stderr
+    assert not kept & planned.keys()
+
+
+def test_a_wrong_key_is_named_before_anything_runs(workspace):
+    workspace.configure("hidden: 32", "hiden: 32")
+    result = workspace.run("--dry-run")
+    assert result.returncode != 0
+    assert "models.sdnn.network.hiden: unknown key; did you mean 'hidden'?" in result.stdout + result.stderr
+
+
+def test_kill_during_mixing_then_the_same_command(finished, workspace):
+    process = workspace.start()
+    clips = workspace.folder / "results" / "tiny" / "mix" / "train" / "noisy"
+    deadline = time.monotonic() + 120
+    while process.poll() is None and not (clips.is_dir() and any(clips.glob("*.flac"))):
+        assert time.monotonic() < deadline, "mixing never began"
+        time.sleep(0.01)
+    workspace.kill(process)
+    workspace.run("--unlock")
+    result = workspace.run("results/tiny/mix/train.csv")
+    assert result.returncode == 0, result.stdout + result.stderr
+    for name in ("plan.csv", "train.csv"):
+        again = (workspace.folder / "results" / "tiny" / "mix" / name).read_bytes()
+        assert again == (finished.folder / "results" / "tiny" / "mix" / name).read_bytes()
