@@ -65,7 +65,7 @@ def require_board() -> None:
     missing = [what for what, found in needs.items() if not found]
     if missing:
         raise UserError(
-            f"--backend loihi2: this machine lacks {' and '.join(missing)}; --backend engine computes the same integers."
+            f"--backend loihi2: this machine lacks {' and '.join(missing)}; --backend engine gives lava's integers."
         )
 
 

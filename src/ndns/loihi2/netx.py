@@ -11,6 +11,7 @@ name in `kind` and its fields as datasets; lava refuses such a file, the engine 
 
 import dataclasses
 import json
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,16 @@ def read(path: str | Path) -> Program:
             return Program(tuple(nodes), tuple(settings.pop("names") or names), **settings)
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
+
+
+def read_aloud(path: str | Path) -> Program:
+    """Read a program for the command line: warnings of `read` go to standard error as plain sentences."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        program = read(path)
+    for warning in caught:
+        print(f"ndns: {warning.message}", file=sys.stderr)
+    return program
 
 
 def write(path: str | Path, program: Program) -> None:

@@ -1,0 +1,67 @@
+"""Runs a program on files outside a study: a folder of recordings, or one array of integers."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ndns.audio.io import SUFFIXES, limit_to_pcm16, read, write_pcm16
+from ndns.deploy.clips import denoise_clip
+from ndns.deploy.progress import track
+from ndns.errors import UserError
+from ndns.files import atomic_path
+from ndns.loihi2.backends import mode_named, runner
+from ndns.loihi2.denoiser import framing
+from ndns.loihi2.program import Program
+
+
+def deploy_folder(program: Program, source: Path, target: Path, backend: str, mode: str) -> list[Path]:
+    """Denoise every recording below `source` into `target` as 16 kHz mono .wav of the same relative name.
+
+    Recordings that are already there are left alone, so that an interrupted run goes on.
+
+    Returns:
+        the files written or found, sorted.
+
+    Raises:
+        UserError: no such folder, no recordings, two recordings that differ only in their suffix, or an unreadable one.
+    """
+    if not source.is_dir():
+        raise UserError(f"{source}: no such folder.")
+    if target.resolve() == source.resolve():
+        raise UserError(f"{target}: --out is the folder of the recordings; choose another.")
+    framing(program)
+    found = sorted(path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not found:
+        raise UserError(f"{source}: holds no recordings ({', '.join(SUFFIXES)}).")
+    targets = [(target / path.relative_to(source)).with_suffix(".wav") for path in found]
+    for path, before in zip(found[1:], found, strict=False):
+        if path.with_suffix("") == before.with_suffix(""):
+            raise UserError(f"{path}: {before.name} has the same name up to the suffix; rename one.")
+    for path, out in track(list(zip(found, targets, strict=True)), len(found), "deploy"):
+        if not out.is_file():
+            denoised, _ = denoise_clip(program, read(path), backend, mode)
+            write_pcm16(out, limit_to_pcm16(denoised)[0])
+    return targets
+
+
+def deploy_integers(program: Program, source: Path, target: Path, backend: str, mode: str) -> None:
+    """Run integers `(bin, step)` from an .npy file, write the network's integers int32 `(bin, step)` as .npy.
+
+    Raises:
+        UserError: no such file, not an .npy array of integers, or the wrong number of bins.
+    """
+    try:
+        x = np.load(source, allow_pickle=False)
+    except FileNotFoundError:
+        raise UserError(f"{source}: no such file.") from None
+    except (ValueError, EOFError, OSError):
+        raise UserError(f"{source}: not an .npy file of numbers.") from None
+    if not isinstance(x, np.ndarray) or x.dtype.kind not in "iu" or x.ndim != 2:
+        raise UserError(f"{source}: expected an .npy array of integers (bins, steps).")
+    if x.shape[0] != program.shape_in:
+        raise UserError(f"{source}: has {x.shape[0]} bins, the program takes {program.shape_in}.")
+    if x.size and (x.min() < -(1 << 31) or x.max() >= 1 << 31):
+        raise UserError(f"{source}: values {x.min()} to {x.max()} do not fit in 32 bits.")
+    out = runner(backend, mode_named(mode))(program, x.astype(np.int32))
+    with atomic_path(target) as temporary, open(temporary, "wb") as handle:
+        np.save(handle, out, allow_pickle=False)
