@@ -34,9 +34,11 @@ def deploy_folder(program: Program, source: Path, target: Path, backend: str, mo
     if not found:
         raise UserError(f"{source}: holds no recordings ({', '.join(SUFFIXES)}).")
     targets = [(target / path.relative_to(source)).with_suffix(".wav") for path in found]
-    for path, before in zip(found[1:], found, strict=False):
-        if path.with_suffix("") == before.with_suffix(""):
-            raise UserError(f"{path}: {before.name} has the same name up to the suffix; rename one.")
+    seen: dict[Path, Path] = {}
+    for path, out in zip(found, targets, strict=True):
+        if out in seen:
+            raise UserError(f"{path}: {seen[out].name} has the same name up to the suffix; rename one.")
+        seen[out] = path
     for path, out in track(list(zip(found, targets, strict=True)), len(found), "deploy"):
         if not out.is_file():
             denoised, _ = denoise_clip(program, read(path), backend, mode)

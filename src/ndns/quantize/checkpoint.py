@@ -1,0 +1,40 @@
+"""Our own checkpoints: safetensors with the network's settings as metadata `ndns`."""
+
+import json
+from pathlib import Path
+
+from ndns.errors import UserError
+from ndns.loihi2.program import Program
+from ndns.quantize import converter
+
+
+def quantize_checkpoint(path: Path) -> Program:
+    """Return the program of `checkpoint.safetensors`.
+
+    Raises:
+        UserError: no such file, not safetensors, without settings, of an unknown kind, or not quantizable.
+    """
+    from pydantic import ValidationError
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise UserError(f"{path}: no such file.")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise UserError(f"{path}: not a safetensors file ({error}).") from None
+    try:
+        settings = json.loads(metadata["ndns"])
+        kind = settings["kind"]
+    except (KeyError, ValueError, TypeError):
+        raise UserError(f"{path}: its metadata lack the network's settings (ndns); train writes them.") from None
+    try:
+        return converter(kind)(tensors, settings)
+    except ValidationError as error:
+        raise UserError(
+            f"{path}: the metadata ndns are not settings of a network ({error.errors()[0]['msg']})."
+        ) from None
+    except (UserError, ValueError) as error:
+        raise UserError(f"{path}: {error}") from None

@@ -1,0 +1,82 @@
+"""Networks that others trained: netx files and slayer's state dicts."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import numpy as np
+
+from ndns.config import FrontEnd
+from ndns.errors import UserError
+from ndns.files import sha256_file
+from ndns.loihi2 import netx
+from ndns.loihi2.program import Program
+from ndns.quantize import sdnn
+
+
+def import_network(path: Path, sha256: str | None = None, mask_delay: int | None = None) -> Program:
+    """Return the program in a released `network.net` or `network.pt`.
+
+    Args:
+        path: netx HDF5, or a slayer state dict (read without unpickling objects).
+        sha256: expected hash of the file.
+        mask_delay: frames by which |X| waits for its mask; none keeps the file's, or 1.
+
+    Raises:
+        UserError: the hash differs, the suffix is unknown, or the content is not such a network.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file.")
+    if sha256 is not None and (found := sha256_file(path)) != sha256:
+        raise UserError(f"{path}: its SHA-256 is {found}, expected {sha256}; fetch the file again.")
+    if path.suffix == ".net":
+        program = netx.read(path)
+    elif path.suffix in (".pt", ".pth"):
+        program = _from_slayer(path)
+    else:
+        raise UserError(f"{path}: expected network.net (netx) or network.pt (slayer state dict).")
+    return program if mask_delay is None else dataclasses.replace(program, mask_delay=mask_delay)
+
+
+def _from_slayer(path: Path) -> Program:
+    """Read the challenge's baseline: input, dense blocks with delays, output."""
+    tensors = _tensors(path)
+    blocks = sorted({int(match[1]) for key in tensors if (match := re.match(r"blocks\.(\d+)\.", key))})
+    if len(blocks) < 3 or blocks != list(range(len(blocks))):
+        raise UserError(f"{path}: expected the tensors blocks.0 ... blocks.N of a slayer network, found {blocks}.")
+    known = re.compile(r"blocks\.\d+\.(neuron\.bias|neuron\.delta\.threshold|delay\.delay|synapse\.weight)")
+    unknown = sorted(key for key in tensors if not known.fullmatch(key))
+    if unknown:
+        raise UserError(f"{path}: the tensor {unknown[0]!r} is not supported; only plain sigma-delta blocks are.")
+    biased = [key for key, value in tensors.items() if key.endswith("neuron.bias") and value.any()]
+    if biased:
+        raise UserError(f"{path}: {biased[0]!r} is not zero; neurons with a bias are not supported.")
+    try:
+        weights = [tensors[f"blocks.{index}.synapse.weight"] for index in blocks[1:]]
+        thresholds = [float(tensors[f"blocks.{index}.neuron.delta.threshold"].item()) for index in blocks[:-1]]
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{path}: the tensor {error} is missing or misshaped.") from None
+    delays = [tensors.get(f"blocks.{index}.delay.delay") for index in blocks[1:]]
+    delays = [None if delay is None or not delay.any() else delay for delay in delays]
+    weights = [
+        weight.reshape(weight.shape[:2]) if weight.size == np.prod(weight.shape[:2]) else weight for weight in weights
+    ]
+    try:
+        return sdnn.build(weights, delays, thresholds, FrontEnd(), 0.2, 1)
+    except (UserError, ValueError) as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _tensors(path: Path) -> dict[str, np.ndarray]:
+    import pickle
+
+    import torch
+
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(f"{path}: not a state dict of plain tensors ({reason[:120]}).") from None
+    if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
+        raise UserError(f"{path}: not a state dict of plain tensors; save network.state_dict() instead.")
+    return {str(key): value.detach().to(torch.float32).numpy() for key, value in content.items()}
