@@ -1,1 +1,101 @@
+"""Networks as torch modules, and the one place that knows them by name.
 
+A network takes noisy clips `(batch, samples)` and gives an `Output`; it has `loss(output, clean)` and `step`. To add
+one: write its module, its settings in `ndns.config`, and a line in `KINDS`.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from ndns.config import Sdnn as SdnnSettings
+from ndns.errors import UserError
+from ndns.files import atomic_path
+from ndns.models.denoising import Output
+from ndns.models.sdnn import Sdnn
+from ndns.models.slayer import from_slayer_state_dict, load_slayer, to_slayer_state_dict
+
+__all__ = [
+    "KINDS",
+    "Output",
+    "Sdnn",
+    "build",
+    "from_slayer_state_dict",
+    "load",
+    "load_slayer",
+    "save",
+    "to_slayer_state_dict",
+]
+
+KINDS: dict[str, tuple[type[BaseModel], Callable[..., torch.nn.Module]]] = {"sdnn": (SdnnSettings, Sdnn)}
+"""Settings class and module of each `kind` of network."""
+
+METADATA = "ndns"
+
+
+def build(settings: BaseModel, seed: int = 0) -> torch.nn.Module:
+    """Return a new network of `settings.kind` with initial values from `seed`.
+
+    Raises:
+        UserError: no network of this kind.
+    """
+    if settings.kind not in KINDS:
+        raise UserError(f"network.kind: {settings.kind!r} is not one of {sorted(KINDS)}.")
+    return KINDS[settings.kind][1](settings, seed)
+
+
+def save(model: torch.nn.Module, path: str | Path) -> None:
+    """Write weights and settings of a network as safetensors, atomically."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata={METADATA: model.settings.model_dump_json()})
+
+
+def load(path: str | Path) -> torch.nn.Module:
+    """Read a network that `save` wrote, on the CPU.
+
+    Raises:
+        UserError: missing, damaged, not from this project, or its tensors do not fit its settings.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such checkpoint.")
+    try:
+        with safe_open(path, framework="pt") as handle:
+            metadata = handle.metadata() or {}
+            tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path}: not a safetensors file, or a damaged one ({error}); train again.") from None
+    model = build(_settings(path, metadata))
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            raise UserError(
+                f"{path}: {name} has the shape {found.get(name, 'none')}, the network's settings ask for "
+                f"{expected.get(name, 'none')}; the file is not from this network."
+            )
+    if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
+        raise UserError(f"{path}: holds NaN or infinity; train again.")
+    model.load_state_dict(tensors)
+    return model
+
+
+def _settings(path: str | Path, metadata: dict[str, str]) -> BaseModel:
+    try:
+        values = json.loads(metadata[METADATA])
+        kind = values["kind"]
+    except (KeyError, TypeError, json.JSONDecodeError):
+        raise UserError(f"{path}: lacks the network's settings (metadata {METADATA!r}); not a checkpoint.") from None
+    if kind not in KINDS:
+        raise UserError(f"{path}: a network of kind {kind!r} is unknown; known are {sorted(KINDS)}.")
+    try:
+        return KINDS[kind][0].model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(f"{path}: wrong settings in its metadata ({where}: {first['msg']}).") from None

@@ -1,0 +1,154 @@
+"""Compiled loops over frames for `ndns.models.sigma_delta` on a CPU: float32, `(batch, frame, neuron)` contiguous.
+
+A task is one clip and a run of neighbouring neurons; tasks share nothing, so results do not depend on how many threads
+there are. Messages wait in a ring of the last 64 frames until their delay is over.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from numba import njit
+
+RING = 64
+"""Frames that a delay can reach back, a power of two: one step between layers and at most 62 of axonal delay."""
+
+_MESSAGE_SCALE = np.float32(4096)
+_ZERO = np.float32(0)
+
+
+def delta(values: torch.Tensor, threshold: float) -> torch.Tensor:
+    """Messages of `ndns.models.sigma_delta.delta`; `values` `(batch, frame, neuron)` stay as they are."""
+    messages = torch.empty_like(values)
+    _each(_delta, values, (values.numpy(), messages.numpy()), (np.float32(threshold),))
+    return messages
+
+
+def sigma_delta_relu(currents: torch.Tensor, shift: torch.Tensor, threshold: float) -> tuple[torch.Tensor, ...]:
+    """Overwrite `currents` `(batch, frame, neuron)` by delayed messages.
+
+    Returns:
+        the messages and where the activation is positive (bool, same shape).
+
+    Raises:
+        ValueError: a shift of `(neuron,)` is not in [1, 63].
+    """
+    if not bool(((shift >= 1) & (shift < RING)).all()):
+        raise ValueError(f"delays must lie between 0 and {RING - 2} frames")
+    active = torch.empty(currents.shape, dtype=torch.bool)
+    arrays = (currents.detach().numpy(), active.numpy())
+    _each(_sigma_delta_relu, currents, arrays, (shift.numpy(), np.float32(threshold)))
+    return currents, active
+
+
+def sigma_delta_relu_gradients(
+    gradient: torch.Tensor, messages: torch.Tensor, active: torch.Tensor, shift: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the gradients of `currents` `(batch, frame, neuron)` and of the delays `(neuron,)`."""
+    currents = torch.empty_like(gradient)
+    delays = torch.empty(gradient.shape[0], gradient.shape[2], dtype=torch.float64)
+    arrays = (gradient.numpy(), messages.numpy(), active.numpy(), currents.numpy(), delays.numpy())
+    _each(_sigma_delta_relu_gradients, gradient, arrays, (shift.numpy(),))
+    return currents, delays.sum(0).to(gradient.dtype)
+
+
+def cumulate(values: torch.Tensor, sums: torch.Tensor, reverse: bool = False) -> torch.Tensor:
+    """Write running sums over frames of `values` into `sums` (may be `values` itself), from the end if `reverse`."""
+    _each(_cumulate, values, (values.detach().numpy(), sums.detach().numpy()), (reverse,))
+    return sums
+
+
+def _each(kernel: Callable, like: torch.Tensor, arrays: tuple, constants: tuple) -> None:
+    """Run `kernel` for every task: `arrays` are indexed by clip first."""
+    threads = torch.get_num_threads()
+    batch, _, neurons = like.shape
+    parts = 1 if batch % threads == 0 else min(threads, neurons)
+    edges = np.linspace(0, neurons, parts + 1).astype(np.int64)
+    tasks = [(clip, edges[part], edges[part + 1]) for clip in range(batch) for part in range(parts)]
+
+    def run(task: tuple[int, int, int]) -> None:
+        clip, start, stop = task
+        kernel(*(array[clip] for array in arrays), *constants, start, stop)
+
+    if threads == 1 or len(tasks) == 1:
+        for task in tasks:
+            run(task)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(run, tasks))
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _delta(values, messages, threshold, start, stop):
+    width = stop - start
+    previous = np.zeros(width, np.float32)
+    residue = np.zeros(width, np.float32)
+    for t in range(values.shape[0]):
+        row, sent = values[t, start:stop], messages[t, start:stop]
+        for j in range(width):
+            difference = (row[j] - previous[j]) + residue[j]
+            message = difference if abs(difference) >= threshold else _ZERO
+            residue[j] = difference - message
+            previous[j] = row[j]
+            sent[j] = np.floor(message * _MESSAGE_SCALE) / _MESSAGE_SCALE
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _sigma_delta_relu(currents, active, shift, threshold, start, stop):
+    width = stop - start
+    total = np.zeros(width, np.float64)
+    previous = np.zeros(width, np.float32)
+    residue = np.zeros(width, np.float32)
+    ring = np.zeros((RING, width), np.float32)
+    for t in range(currents.shape[0]):
+        row, above, newest = currents[t, start:stop], active[t, start:stop], ring[t % RING]
+        for j in range(width):
+            total[j] += row[j]
+            activation = max(np.float32(total[j]), _ZERO)
+            difference = (activation - previous[j]) + residue[j]
+            message = difference if abs(difference) >= threshold else _ZERO
+            residue[j] = difference - message
+            previous[j] = activation
+            above[j] = activation > _ZERO
+            newest[j] = np.floor(message * _MESSAGE_SCALE) / _MESSAGE_SCALE
+        for j in range(width):
+            row[j] = ring[(t - shift[start + j]) & (RING - 1), j]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _sigma_delta_relu_gradients(gradient, messages, active, currents, delays, shift, start, stop):
+    frames, width = gradient.shape[0], stop - start
+    total = np.zeros(width, np.float64)
+    slope = np.zeros(width, np.float64)
+    later = np.zeros(width, np.float32)
+    arrived = np.zeros(width, np.float32)
+    ring = np.zeros((RING, width), np.float32)
+    for t in range(frames - 1, -1, -1):
+        row, above, out = gradient[t, start:stop], active[t, start:stop], currents[t, start:stop]
+        newest = ring[t % RING]
+        before = messages[max(t - 1, 0), start:stop]
+        here = messages[t, start:stop]
+        for j in range(width):
+            newest[j] = row[j]
+            earlier = before[j] if t > 0 else _ZERO
+            slope[j] += row[j] * (earlier - here[j])
+        for j in range(width):
+            arrived[j] = ring[(t + shift[start + j]) & (RING - 1), j]
+        for j in range(width):
+            total[j] += arrived[j] - later[j] if above[j] else _ZERO
+            later[j] = arrived[j]
+            out[j] = total[j]
+    delays[start:stop] = slope
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _cumulate(values, sums, reverse, start, stop):
+    frames, width = values.shape[0], stop - start
+    total = np.zeros(width, np.float64)
+    for step in range(frames):
+        t = frames - 1 - step if reverse else step
+        row, out = values[t, start:stop], sums[t, start:stop]
+        for j in range(width):
+            total[j] += row[j]
+            out[j] = total[j]

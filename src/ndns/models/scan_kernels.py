@@ -1,0 +1,50 @@
+"""Compiled loop over time for `ndns.models.scan` on a CPU; without numba the products of chunks stand in for it."""
+
+import torch
+
+try:
+    import numba
+except ModuleNotFoundError:  # a GPU machine that only trains needs no numba
+    numba = None
+
+
+def scan_rows(
+    a_re: torch.Tensor, a_im: torch.Tensor, u_re: torch.Tensor, u_im: torch.Tensor, reverse: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Run `x[t] = a x[t - 1] + u[t]` (or from the last step to the first) over float32 `(batch, state, time)`."""
+    if numba is None:
+        from ndns.models.scan import chunked_scan
+
+        if not reverse:
+            return chunked_scan(a_re, a_im, u_re, u_im)
+        x_re, x_im = chunked_scan(a_re, a_im, u_re.flip(-1), u_im.flip(-1))
+        return x_re.flip(-1), x_im.flip(-1)
+    u_re, u_im = u_re.contiguous(), u_im.contiguous()
+    x_re, x_im = torch.empty_like(u_re), torch.empty_like(u_im)
+    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+    arrays = [tensor.detach().numpy() for tensor in (a_re, a_im, u_re, u_im, x_re, x_im)]
+    (_backward if reverse else _forward)(*arrays)
+    return x_re, x_im
+
+
+if numba is not None:
+
+    @numba.njit(parallel=True, cache=True)
+    def _forward(a_re, a_im, u_re, u_im, x_re, x_im):
+        batch, states, steps = u_re.shape
+        for row in numba.prange(batch * states):
+            b, p = row // states, row % states
+            re = im = a_re[p] * 0
+            for t in range(steps):
+                re, im = a_re[p] * re - a_im[p] * im + u_re[b, p, t], a_re[p] * im + a_im[p] * re + u_im[b, p, t]
+                x_re[b, p, t], x_im[b, p, t] = re, im
+
+    @numba.njit(parallel=True, cache=True)
+    def _backward(a_re, a_im, u_re, u_im, x_re, x_im):
+        batch, states, steps = u_re.shape
+        for row in numba.prange(batch * states):
+            b, p = row // states, row % states
+            re = im = a_re[p] * 0
+            for t in range(steps - 1, -1, -1):
+                re, im = a_re[p] * re - a_im[p] * im + u_re[b, p, t], a_re[p] * im + a_im[p] * re + u_im[b, p, t]
+                x_re[b, p, t], x_im[b, p, t] = re, im
