@@ -173,6 +173,7 @@ class Board(Section):
     """What the report shows."""
 
     team: str = "ndns"
+    date: str = Field("", pattern=r"^(\d{4}-\d{2}-\d{2})?$", description="date of a submission, YYYY-MM-DD; else empty")
     players: int = Field(3, ge=0, description="clips with audio players and spectrograms")
 
 

@@ -1,0 +1,60 @@
+"""`ndns board`: tables and the report of a study."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True, help="Tables, metricsboard file and HTML report of a study."
+)
+
+Named = list[str]
+
+
+@app.command("run")
+def run(
+    study_name: Annotated[str, typer.Option("--study-name", help="name shown in the report")],
+    mix: Annotated[Path, typer.Option("--mix", help="results/<study>/mix/val.csv")],
+    out: Annotated[Path, typer.Option("--out", help="folder for report.html, table.csv and the metricsboard file")],
+    scores: Annotated[Named, typer.Option("--scores", help="NAME=scores.csv, once a system; `noisy` is the mixture")],
+    costs: Annotated[Named | None, typer.Option("--costs", help="NAME=cost.json, once a run")] = None,
+    deployed: Annotated[Named | None, typer.Option("--deployed", help="NAME=manifest.csv, once a run")] = None,
+    histories: Annotated[Named | None, typer.Option("--histories", help="NAME=history.csv, once a trained run")] = None,
+    settings: Annotated[str, typer.Option("--settings", help="JSON text or file of the section `board`")] = "{}",
+) -> None:
+    """Write table.csv, metricsboard_track_1_validation.yml and report.html."""
+    from ndns.board.inputs import pairs, read_evidence
+    from ndns.board.report import write_report
+    from ndns.board.table import write_metricsboard, write_table
+    from ndns.config import Board, settings_from
+
+    board = settings_from(settings, Board)
+    evidence = read_evidence(
+        study_name,
+        mix,
+        pairs("--scores", scores),
+        pairs("--costs", costs or []),
+        pairs("--deployed", deployed or []),
+        pairs("--histories", histories or []),
+    )
+    write_table(out / "table.csv", evidence)
+    write_metricsboard(out / "metricsboard_track_1_validation.yml", evidence, board.team, board.date)
+    write_report(out / "report.html", evidence, board)
+
+
+@app.command("show")
+def show(folder: Annotated[Path, typer.Argument(help="results/<study>/board")]) -> None:
+    """Print the table of a study and where its report lies."""
+    from rich.console import Console
+
+    from ndns.board.show import terminal_table
+    from ndns.files import read_csv
+
+    rows = read_csv(folder / "table.csv", ["system"])
+    console = Console()
+    console.print(terminal_table(rows))
+    report = folder / "report.html"
+    console.print(
+        f"report: {report}" if report.is_file() else f"{report} is missing; run the board stage.", markup=False
+    )

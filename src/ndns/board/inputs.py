@@ -1,0 +1,251 @@
+"""What the board is made of: the files of one study, read, checked and joined clip by clip."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ndns.errors import UserError
+from ndns.files import read_csv, sha256_file
+
+NOISY = "noisy"
+QUALITY = ("si_snr", "si_snri_data", "si_snri_encdec", "ovrl", "sig", "bak", "p808", "pesq", "estoi")
+COST = (
+    "power_proxy_ops_s",
+    "power_proxy_events_ops_s",
+    "pdp_proxy_ops",
+    "parameters",
+    "size_kb",
+    "latency.total_ms",
+    "latency.pipeline_ms",
+    "latency.encdec_ms",
+    "step_s",
+)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One validation mixture; `noisy` and `clean` are absolute or relative to the working folder."""
+
+    name: str
+    noisy: Path
+    clean: Path
+    seconds: float
+    snr_db: float
+    noise_label: str
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What a deployed network did, from `activity.npz`.
+
+    Attributes:
+        layers: names, in order.
+        clips: clip names, in order of the steps.
+        steps: `(clip,)` steps of each clip.
+        events: `(layer, step)` messages sent, clips one after the other.
+    """
+
+    layers: list[str]
+    clips: list[str]
+    steps: np.ndarray
+    events: np.ndarray
+
+    def of_clip(self, clip: str) -> np.ndarray:
+        """Return messages sent `(layer, step)` during one clip."""
+        index = self.clips.index(clip)
+        start = int(self.steps[:index].sum())
+        return self.events[:, start : start + int(self.steps[index])]
+
+
+@dataclass(frozen=True)
+class System:
+    """One row of the board: a run, or the unprocessed mixture.
+
+    Attributes:
+        name: run name, or `noisy`.
+        quality: metric -> `(clip,)` float64 in the order of `Evidence.clips`; NaN where undefined.
+        cost: content of cost.json, or None.
+        denoised: clip -> file, empty for `noisy`.
+        activity: or None where the backend recorded none.
+        history: rows of history.csv, empty for a network that was not trained here.
+    """
+
+    name: str
+    quality: Mapping[str, np.ndarray]
+    cost: Mapping[str, Any] | None
+    denoised: Mapping[str, Path]
+    activity: Activity | None
+    history: list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All of a study that the board shows; `files` are (role, path, SHA-256) of what was read."""
+
+    study: str
+    clips: list[Clip]
+    systems: list[System]
+    files: list[tuple[str, str, str]]
+
+    @property
+    def runs(self) -> list[System]:
+        """The systems without the unprocessed mixture."""
+        return [system for system in self.systems if system.name != NOISY]
+
+    @property
+    def noisy(self) -> System | None:
+        """The unprocessed mixture, if it was scored."""
+        return next((system for system in self.systems if system.name == NOISY), None)
+
+
+def pairs(option: str, values: list[str]) -> dict[str, Path]:
+    """Parse a repeatable option `NAME=PATH`, keeping the order.
+
+    >>> pairs("--scores", ["noisy=a.csv"])
+    {'noisy': PosixPath('a.csv')}
+
+    Raises:
+        UserError: a value without `=`, an empty side, or a name given twice.
+    """
+    found: dict[str, Path] = {}
+    for value in values:
+        name, _, path = value.partition("=")
+        if not name or not path:
+            raise UserError(f"{option} {value!r}: expected NAME=PATH, for example sdnn-seed1=results/x.csv.")
+        if name in found:
+            raise UserError(f"{option}: {name!r} is given twice; remove one.")
+        found[name] = Path(path)
+    return found
+
+
+def read_evidence(
+    study: str,
+    mix: Path,
+    scores: Mapping[str, Path],
+    costs: Mapping[str, Path],
+    deployed: Mapping[str, Path],
+    histories: Mapping[str, Path],
+) -> Evidence:
+    """Read and join the files of a study.
+
+    Raises:
+        UserError: a file is missing or malformed, a run has no scores, or scores are not of exactly the mix's clips.
+    """
+    if not scores:
+        raise UserError("--scores: no system is named; give at least one NAME=PATH.")
+    for option, given in (("--costs", costs), ("--deployed", deployed), ("--histories", histories)):
+        stray = [name for name in given if name not in scores]
+        if stray:
+            raise UserError(f"{option} {stray[0]}: this run has no scores; add --scores {stray[0]}=PATH.")
+    clips = _clips(mix)
+    names = sorted(scores, key=lambda name: name != NOISY)
+    systems = [
+        System(
+            name=name,
+            quality=_quality(scores[name], clips, mix),
+            cost=_cost(costs[name]) if name in costs else None,
+            denoised=_denoised(deployed[name], clips) if name in deployed else {},
+            activity=_activity(deployed[name].with_name("activity.npz")) if name in deployed else None,
+            history=_history(histories[name]) if name in histories else [],
+        )
+        for name in names
+    ]
+    roles = {"scores": scores, "cost": costs, "deploy": deployed, "history": histories}
+    read = [("mix", mix), *((f"{role} {name}", path) for role, given in roles.items() for name, path in given.items())]
+    return Evidence(study, clips, systems, [(role, path.as_posix(), sha256_file(path)) for role, path in read])
+
+
+def _clips(mix: Path) -> list[Clip]:
+    rows = read_csv(mix, ["clip", "noisy", "clean", "seconds", "snr_db", "noise_label"])
+    if not rows:
+        raise UserError(f"{mix}: holds no clips; run the mix stage again.")
+    return [
+        Clip(
+            name=row["clip"],
+            noisy=mix.parent / row["noisy"],
+            clean=mix.parent / row["clean"],
+            seconds=_number(row["seconds"], mix, "seconds"),
+            snr_db=_number(row["snr_db"], mix, "snr_db"),
+            noise_label=row["noise_label"],
+        )
+        for row in rows
+    ]
+
+
+def _quality(path: Path, clips: list[Clip], mix: Path) -> dict[str, np.ndarray]:
+    rows = {row["clip"]: row for row in read_csv(path, ["clip", *QUALITY])}
+    for clip in clips:
+        if clip.name not in rows:
+            raise UserError(f"{path}: the clip {clip.name!r} of {mix} is not scored; run the score stage again.")
+    if len(rows) != len(clips):
+        raise UserError(f"{path}: scores {len(rows)} clips but {mix} has {len(clips)}; run the score stage again.")
+    return {
+        metric: np.array([_number(rows[clip.name][metric] or "nan", path, metric) for clip in clips])
+        for metric in QUALITY
+    }
+
+
+def _cost(path: Path) -> dict[str, Any]:
+    try:
+        cost = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file.") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{path}: not JSON ({error}); run the cost stage again.") from None
+    for key in COST:
+        value = figure(cost, key)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise UserError(f"{path}: the number {key!r} is missing; run the cost stage again.")
+    return cost
+
+
+def figure(cost: Mapping[str, Any] | None, key: str) -> Any:
+    """Return the value under a dotted key of cost.json, or None.
+
+    >>> figure({"latency": {"total_ms": 32.0}}, "latency.total_ms")
+    32.0
+    """
+    value: Any = cost
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def _denoised(path: Path, clips: list[Clip]) -> dict[str, Path]:
+    files = {row["clip"]: path.parent / row["denoised"] for row in read_csv(path, ["clip", "denoised"])}
+    missing = [clip.name for clip in clips if clip.name not in files]
+    if missing:
+        raise UserError(f"{path}: the clip {missing[0]!r} is not denoised; run the deploy stage again.")
+    return files
+
+
+def _activity(path: Path) -> Activity | None:
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            layers, clips, steps, events = (arrays[key] for key in ("layers", "clips", "steps", "events_per_step"))
+    except (OSError, KeyError, ValueError) as error:
+        raise UserError(f"{path}: not an activity file ({error}); run the deploy stage again.") from None
+    if events.shape != (len(layers), int(steps.sum())) or len(steps) != len(clips):
+        raise UserError(f"{path}: events_per_step {events.shape} does not fit layers and steps; run deploy again.")
+    return Activity([str(name) for name in layers], [str(name) for name in clips], steps, events)
+
+
+def _history(path: Path) -> list[dict[str, str]]:
+    rows = read_csv(path, ["epoch"])
+    for row in rows:
+        for key, value in row.items():
+            _number(value or "nan", path, key)
+    return rows
+
+
+def _number(text: str, path: Path, column: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UserError(f"{path}: {column}: {text!r} is not a number.") from None

@@ -1,0 +1,43 @@
+"""The challenge's published entries, transcribed in published.csv with their source and known inconsistencies."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ndns.files import read_csv
+
+PATH = Path(__file__).with_name("published.csv")
+TEST_SET = "test_1"
+NUMBERS = (
+    "si_snr",
+    "si_snri",
+    "ovrl",
+    "power_proxy_mops_s",
+    "pdp_proxy_mops",
+    "latency_total_ms",
+    "params_k",
+    "size_kb",
+)
+
+
+@dataclass(frozen=True)
+class Published:
+    """One entry as its team submitted it; `numbers` holds None for a blank cell (dB, M-Ops/s, M-Ops, ms, 10^3, KB)."""
+
+    name: str
+    numbers: dict[str, float | None]
+    note: str
+    source: str
+
+
+def published(board: str = TEST_SET) -> list[Published]:
+    """Return the entries of one of the challenge's boards, `test_1` or `validation`."""
+    return [
+        Published(
+            name=f"{row['team']} {row['model']}".strip(),
+            numbers={key: float(row[key]) if row[key] else None for key in NUMBERS},
+            note=row["note"],
+            source=row["source"],
+        )
+        for row in read_csv(PATH, ["set", "team", "model", "note", "source", *NUMBERS])
+        if row["set"] == board
+    ]

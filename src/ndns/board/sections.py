@@ -1,0 +1,170 @@
+"""What the report says: headline, key figures and the sections' drawings, from the evidence alone."""
+
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from ndns.board import charts
+from ndns.board.columns import number
+from ndns.board.inputs import Evidence, System
+from ndns.board.published import Published
+from ndns.board.table import estimate
+from ndns.errors import UserError
+
+BAND_DB = 5
+POINTS = 240
+"""Points of an activity curve; steps in between are averaged."""
+ALLOWED_MS = 40.0
+
+
+def leader_of(evidence: Evidence) -> System | None:
+    """Return the run with the highest mean SI-SNR improvement, None if there is no run."""
+    scored = [(value.mean, run) for run in evidence.runs if (value := estimate(run.quality["si_snri_data"]))]
+    return max(scored, key=lambda pair: pair[0])[1] if scored else None
+
+
+def headline(evidence: Evidence, leader: System | None) -> tuple[str, str]:
+    """Return the key result as a headline and the sentence that qualifies it."""
+    clips = len(evidence.clips)
+    if leader is None:
+        return "No network was run: only the mixtures are scored", f"{_clips(clips)} of the study {evidence.study}."
+    value = estimate(leader.quality["si_snri_data"])
+    cost = f" for {leader.cost['power_proxy_ops_s'] / 1e6:.1f}\u00a0million operations a second" if leader.cost else ""
+    gain = number(abs(value.mean), 1)
+    certain = value.low is not None and (value.low > 0 or value.high < 0)
+    if not certain:
+        change = number(value.mean, 1, sign=True)
+        text = f"{leader.name} changes noisy speech by {change}\u00a0dB, not told apart from none"
+    elif value.mean > 0:
+        text = f"{leader.name} improves noisy speech by {gain}\u00a0dB{cost}"
+    else:
+        text = f"{leader.name} worsens noisy speech by {gain}\u00a0dB{cost}"
+    ends = ""
+    if value.low is not None:
+        ends = f", 95\u00a0% interval {number(value.low, 2)} to {number(value.high, 2)}\u00a0dB"
+    met = "exceeds" if value.mean > charts.REQUIRED_DB else "falls short of"
+    return text, (
+        f"Mean improvement of SI-SNR over the noisy mixture on {_clips(clips)}{ends}. "
+        f"It {met} the {charts.REQUIRED_DB:g}\u00a0dB that the N-DNS challenge requires."
+    )
+
+
+def key_figures(evidence: Evidence, leader: System) -> list[dict[str, Any]]:
+    """Return the tiles under the headline: title, value, unit, note, and whether a requirement is met (or None)."""
+    figures = []
+    for metric, title, unit in (("si_snr", "SI-SNR", "dB"), ("ovrl", "DNSMOS overall", "of 5")):
+        value = estimate(leader.quality[metric])
+        if value:
+            before = estimate(evidence.noisy.quality[metric]) if evidence.noisy else None
+            note = f"noisy mixture {number(before.mean, 2)}" if before else ""
+            figures.append(_figure(title, number(value.mean, 2), unit, note))
+    if leader.cost:
+        latency = leader.cost["latency"]["total_ms"]
+        counted = f"counted {leader.cost['power_proxy_events_ops_s'] / 1e6:.1f}"
+        parameters = f"{leader.cost['parameters'] / 1e3:,.0f} k parameters".replace(",", " ")
+        figures += [
+            _figure("Power proxy", f"{leader.cost['power_proxy_ops_s'] / 1e6:.1f}", "M-Ops/s", counted),
+            _figure("Latency", f"{latency:.1f}", "ms", f"{ALLOWED_MS:g} ms allowed", met=latency < ALLOWED_MS),
+            _figure("Size", f"{leader.cost['size_kb']:,.0f}".replace(",", " "), "KB", parameters),
+        ]
+    return figures
+
+
+def scatter(evidence: Evidence, published: list[Published]) -> Markup:
+    """Quality against power proxy."""
+    points = [
+        charts.Point(
+            run.name, look, run.cost["power_proxy_ops_s"] / 1e6, run.cost["power_proxy_events_ops_s"] / 1e6, value
+        )
+        for look, run in enumerate(evidence.runs)
+        if run.cost and run.cost["power_proxy_ops_s"] > 0 and (value := estimate(run.quality["si_snri_data"]))
+    ]
+    return charts.scatter(points, published)
+
+
+def bands(evidence: Evidence) -> list[charts.Band]:
+    """Return the SI-SNR improvement in bands of `BAND_DB` of the clips' SNR."""
+    floors = np.array([np.floor(clip.snr_db / BAND_DB) * BAND_DB for clip in evidence.clips])
+    found = []
+    for floor in sorted(set(floors.tolist())):
+        inside = floors == floor
+        values = {
+            look: (run.name, value)
+            for look, run in enumerate(evidence.runs)
+            if (value := estimate(run.quality["si_snri_data"][inside]))
+        }
+        name = f"{number(floor, 0)} to {number(floor + BAND_DB, 0)}"
+        found.append(charts.Band(name, int(inside.sum()), values))
+    return found
+
+
+def activity(evidence: Evidence, clip: str) -> dict[str, Any]:
+    """Return event rates in % as curves during one clip, a panel a layer, and as means over all clips.
+
+    Returns:
+        `panels`, `layers` (names) and `means` (run, [mean rate of each layer or None]).
+
+    Raises:
+        UserError: cost.json lacks a layer that activity.npz has.
+    """
+    layers: list[str] = []
+    curves: dict[str, list[charts.Line]] = {}
+    means = []
+    for look, run in enumerate(evidence.runs):
+        if run.activity is None or run.cost is None or clip not in run.activity.clips:
+            continue
+        neurons = _neurons(run)
+        layers += [name for name in run.activity.layers if name not in layers]
+        total = run.activity.events.sum(axis=1) / max(1, run.activity.events.shape[1]) / neurons
+        means.append((run.name, dict(zip(run.activity.layers, 100 * total, strict=True))))
+        rates = 100 * run.activity.of_clip(clip) / neurons[:, None]
+        for name, rate in zip(run.activity.layers, rates, strict=True):
+            curves.setdefault(name, []).append(charts.Line(run.name, look, _thinned(rate, run.cost["step_s"])))
+    panels = [charts.Panel(name, curves[name]) for name in layers]
+    rows = [(name, [found.get(layer) for layer in layers]) for name, found in means]
+    return {"panels": panels, "layers": layers, "means": rows}
+
+
+def training(evidence: Evidence) -> tuple[list[charts.Panel], str]:
+    """Return training curves (validation solid, training dashed) and the name of the y axis; empty without history."""
+    runs = [(look, run) for look, run in enumerate(evidence.runs) if len(run.history) > 1]
+    for quantity, name in (("si_snr", "SI-SNR, dB"), ("loss", "loss")):
+        lines = [
+            charts.Line(run.name, look, points, dashed=part == "train")
+            for look, run in runs
+            for part in ("train", "val")
+            if len(points := _curve(run.history, f"{part}_{quantity}")) > 1
+        ]
+        if lines:
+            return [charts.Panel("", lines)], name
+    return [], ""
+
+
+def _curve(history: list[dict[str, str]], column: str) -> list[tuple[float, float]]:
+    points = [(float(row["epoch"]), float(row.get(column) or "nan")) for row in history]
+    return [point for point in points if np.isfinite(point[1])]
+
+
+def _neurons(run: System) -> np.ndarray:
+    known = {layer["name"]: layer["neurons"] for layer in run.cost.get("layers", [])}
+    missing = [name for name in run.activity.layers if name not in known]
+    if missing:
+        raise UserError(f"cost.json of {run.name}: the layer {missing[0]!r} is missing; run the cost stage again.")
+    return np.array([known[name] for name in run.activity.layers], dtype=float)
+
+
+def _thinned(rate: np.ndarray, step_s: float) -> list[tuple[float, float]]:
+    size = max(1, -(-len(rate) // POINTS))
+    starts = np.arange(0, len(rate), size)
+    counts = np.diff(np.append(starts, len(rate)))
+    means = np.add.reduceat(rate, starts) / counts if len(rate) else np.empty(0)
+    return [(float((s + n / 2) * step_s), float(v)) for s, n, v in zip(starts, counts, means, strict=True)]
+
+
+def _figure(title: str, value: str, unit: str, note: str, met: bool | None = None) -> dict[str, Any]:
+    return {"title": title, "value": value, "unit": unit, "note": note, "met": met}
+
+
+def _clips(count: int) -> str:
+    return "1 clip" if count == 1 else f"{count} clips"

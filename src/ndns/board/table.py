@@ -1,0 +1,135 @@
+"""One row a system: means with bootstrap intervals, costs, and the challenge's own file of the same figures."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from ndns.board.inputs import QUALITY, Evidence, System, figure
+from ndns.files import write_csv, write_text
+
+RESAMPLES = 2000
+INTERVAL = (2.5, 97.5)
+DECIMALS = 6
+COST_COLUMNS = {
+    "power_proxy_ops_s": "power_proxy_ops_s",
+    "power_proxy_events_ops_s": "power_proxy_events_ops_s",
+    "pdp_proxy_ops": "pdp_proxy_ops",
+    "latency_total_ms": "latency.total_ms",
+    "latency_pipeline_ms": "latency.pipeline_ms",
+    "latency_encdec_ms": "latency.encdec_ms",
+    "parameters": "parameters",
+    "size_kb": "size_kb",
+}
+COLUMNS = [
+    "system",
+    "clips",
+    *(f"{metric}{end}" for metric in QUALITY for end in ("", "_low", "_high")),
+    *COST_COLUMNS,
+]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over clips and its 95 % bootstrap interval; `low` and `high` are None for fewer than two clips."""
+
+    mean: float
+    low: float | None = None
+    high: float | None = None
+
+
+def estimate(values: np.ndarray) -> Estimate | None:
+    """Return the mean of the defined values `(clip,)` with the percentile bootstrap interval over clips.
+
+    The resampling is seeded by a constant, so equal scores give equal intervals. None where no value is defined.
+
+    >>> estimate(np.array([1.0, 1.0, np.nan]))
+    Estimate(mean=1.0, low=1.0, high=1.0)
+    """
+    values = values[np.isfinite(values)]
+    if len(values) == 0:
+        return None
+    if len(values) == 1:
+        return Estimate(float(values[0]))
+    generator = np.random.Generator(np.random.PCG64(1))
+    rounds = max(1, min(RESAMPLES, 2_000_000 // len(values)))
+    means = np.concatenate(
+        [
+            values[generator.integers(len(values), size=(min(rounds, RESAMPLES - done), len(values)))].mean(axis=1)
+            for done in range(0, RESAMPLES, rounds)
+        ]
+    )
+    low, high = np.percentile(means, INTERVAL)
+    return Estimate(float(values.mean()), float(low), float(high))
+
+
+def estimates(system: System) -> dict[str, Estimate | None]:
+    """Return metric -> estimate."""
+    return {metric: estimate(system.quality[metric]) for metric in QUALITY}
+
+
+def rows(evidence: Evidence) -> list[dict[str, Any]]:
+    """Return the rows of table.csv, numbers rounded to `DECIMALS`."""
+    return [_row(system, len(evidence.clips)) for system in evidence.systems]
+
+
+def write_table(path: Path, evidence: Evidence) -> None:
+    """Write table.csv: one row a system, `<metric>`, `<metric>_low`, `<metric>_high`, then the costs."""
+    write_csv(path, rows(evidence), COLUMNS)
+
+
+def entries(evidence: Evidence, team: str, date: str) -> list[dict[str, Any]]:
+    """Return the challenge's metricsboard entries: one a system with costs, exactly the standard keys.
+
+    Units as in the challenge's example: dB, ms, Ops/s, Ops, KB; an undefined figure is None.
+    """
+    found = []
+    for row, system in zip(rows(evidence), evidence.systems, strict=True):
+        if system.cost is None:
+            continue
+        found.append(
+            {
+                "team": team,
+                "model": system.name,
+                "date": date,
+                "SI-SNR": row["si_snr"],
+                "SI-SNRi_data": row["si_snri_data"],
+                "SI-SNRi_enc+dec": row["si_snri_encdec"],
+                "MOS_ovrl": row["ovrl"],
+                "MOS_sig": row["sig"],
+                "MOS_bak": row["bak"],
+                "latency_enc+dec_ms": row["latency_encdec_ms"],
+                "latency_total_ms": row["latency_total_ms"],
+                "power_proxy_Ops/s": row["power_proxy_ops_s"],
+                "PDP_proxy_Ops": row["pdp_proxy_ops"],
+                "params": row["parameters"],
+                "size_kilobytes": row["size_kb"],
+                "model_path": f"results/{evidence.study}/quantize/{system.name}/program.net",
+            }
+        )
+    return found
+
+
+def write_metricsboard(path: Path, evidence: Evidence, team: str, date: str) -> None:
+    """Write the file that the challenge asks for, in its own layout: a YAML list of mappings."""
+    write_text(path, yaml.safe_dump(entries(evidence, team, date), sort_keys=False, allow_unicode=True))
+
+
+def _row(system: System, clips: int) -> dict[str, Any]:
+    row: dict[str, Any] = {"system": system.name, "clips": clips}
+    for metric, value in estimates(system).items():
+        for end, number in _ends(value).items():
+            row[f"{metric}{end}"] = None if number is None else round(number, DECIMALS)
+    for column, key in COST_COLUMNS.items():
+        number = figure(system.cost, key)
+        row[column] = round(number, DECIMALS) if isinstance(number, float) else number
+    return row
+
+
+def _ends(value: Estimate | None) -> Mapping[str, float | None]:
+    if value is None:
+        return {"": None, "_low": None, "_high": None}
+    return {"": value.mean, "_low": value.low, "_high": value.high}
