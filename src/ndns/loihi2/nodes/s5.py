@@ -1,0 +1,197 @@
+"""Diagonal linear recurrence (S4D, S5) in integers with static exponents.
+
+A value is `integer / 2^exp`. Every exponent is a field, fixed before the first step (the released S5 integers pick
+some from the data of the moment, which a chip cannot). Sums of products are exact, then shifted once; shifts to the
+right are arithmetic, so they round toward minus infinity; `sat_b` clips to b bits two's complement, and clips are
+counted in `overflow`.
+"""
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+
+from ndns.errors import UserError
+from ndns.loihi2.nodes.base import LAVA, Mode, State, meters
+
+_EXACT = float(1 << 53)
+
+
+@dataclass(frozen=True, eq=False)
+class DiagonalSSM:
+    """State space with a diagonal complex transition: `P` states, `H` inputs and outputs.
+
+        v   = sat_s(shift(B u, u_exp + b_exp - x_exp) + bias_x)                               complex: re and im apart
+        re' = sat_s((a_re re >> a_exp) - (a_im im >> a_exp) + v_re)
+        im' = sat_s((a_re im >> a_exp) + (a_im re >> a_exp) + v_im)
+        g   = re' + i im' if re' > 0 or not relu, else 0                                      the readout's copy alone
+        y   = sat_m(shift(2 Re(C g), x_exp + c_exp - y_exp) + shift(d u, u_exp + d_exp - y_exp) + bias_y)
+
+    s = `state_bits`, m = `message_bits`, `shift(z, n)` = `z >> n` for n >= 0, else `z << -n`. The 2 stands for the
+    conjugate half of the states. The complex ReLU passes the whole number if its real part is positive.
+    S4D: `b` and `c` are vectors `(P,)` with P = H; S5: matrices `(P, H)` and `(H, P)`.
+
+    Source: equations of S5 (Pierro et al. 2025, arXiv 2502.01330) and `lava.proc.s4d.S4d` (floating point only in
+    lava-nc 0.10); widths as in the integer model of IntelLabs/SparseRNNs: 8-bit weights, 16-bit transition and states
+    (S4D on Loihi 2, arXiv 2409.15022: 24-bit states and messages). That model saturates the parts of 2 Re(C g) one by
+    one and doubles afterwards; here they are summed exactly. Widths are fields: every numeric mode, same integers.
+
+    Attributes:
+        a_re, a_im: transition `(P,)`, `a_bits` wide, below 1 in magnitude for a stable state.
+        b_re, b_im: input weights, `weight_bits` wide.
+        c_re, c_im: output weights, `weight_bits` wide.
+        d: weights of the direct path `(H,)`, `weight_bits` wide; none for no such path.
+        a_exp, b_exp, c_exp, d_exp: their exponents.
+        u_exp, x_exp, y_exp: exponents of input, state and output.
+        bias_x_re, bias_x_im: added to the drive `(P,)` at x_exp; none for 0.
+        bias_y: added to the output `(H,)` at y_exp; none for 0.
+        relu: complex ReLU before C.
+        a_bits, weight_bits, state_bits, message_bits: widths including the sign.
+
+    Raises:
+        UserError: a shape, a width or an exponent does not fit; names the field.
+    """
+
+    a_re: np.ndarray
+    a_im: np.ndarray
+    b_re: np.ndarray
+    b_im: np.ndarray
+    c_re: np.ndarray
+    c_im: np.ndarray
+    d: np.ndarray | None = None
+    a_exp: int = 15
+    b_exp: int = 7
+    c_exp: int = 7
+    d_exp: int = 7
+    u_exp: int = 12
+    x_exp: int = 12
+    y_exp: int = 12
+    bias_x_re: np.ndarray | None = None
+    bias_x_im: np.ndarray | None = None
+    bias_y: np.ndarray | None = None
+    relu: bool = False
+    a_bits: int = 16
+    weight_bits: int = 8
+    state_bits: int = 16
+    message_bits: int = 16
+
+    def __post_init__(self) -> None:
+        states = np.shape(self.a_re)
+        if len(states) != 1 or not states[0]:
+            raise UserError(f"DiagonalSSM: a_re must be a vector of states, got shape {states}.")
+        diagonal = np.ndim(self.b_re) == 1
+        width = np.shape(self.b_re)[-1] if np.ndim(self.b_re) else 0
+        b_shape, c_shape = (states, states) if diagonal else ((states[0], width), (width, states[0]))
+        rows = (width,)
+        if self.d is None:
+            object.__setattr__(self, "d", np.zeros(rows, np.int64))
+        for name, shape, bits in (
+            ("a_re", states, self.a_bits), ("a_im", states, self.a_bits), ("b_re", b_shape, self.weight_bits),
+            ("b_im", b_shape, self.weight_bits), ("c_re", c_shape, self.weight_bits),
+            ("c_im", c_shape, self.weight_bits), ("d", rows, self.weight_bits), ("bias_x_re", states, self.state_bits),
+            ("bias_x_im", states, self.state_bits), ("bias_y", rows, self.message_bits),
+        ):  # fmt: skip
+            value = np.zeros(shape, np.int64) if getattr(self, name) is None else getattr(self, name)
+            object.__setattr__(self, name, integers("DiagonalSSM", name, value, shape, bits))
+        if not 0 <= self.a_exp <= 30:
+            raise UserError(f"DiagonalSSM: a_exp must be within 0 and 30, got {self.a_exp}.")
+        if not 2 <= self.state_bits <= 32 or not 2 <= self.message_bits <= 32:
+            raise UserError("DiagonalSSM: state_bits and message_bits must be within 2 and 32.")
+
+    @property
+    def shape_in(self) -> int:
+        """Inputs H."""
+        return len(self.d)
+
+    shape_out = shape_in
+
+    def init(self, batch: int) -> State:
+        """Return the state `re`, `im` `(batch, P)` int32 and meters (range of both)."""
+        return {name: np.zeros((batch, len(self.a_re)), np.int32) for name in ("re", "im")} | meters(batch)
+
+    def run(self, state: State, x: np.ndarray, mode: Mode = LAVA) -> np.ndarray:
+        """Turn inputs int32 `(batch, steps, H)` into outputs of the same shape."""
+        into = self.u_exp + self.b_exp - self.x_exp
+        drive = [
+            saturate(shifted(apply(weight, x), into) + bias, self.state_bits, state["overflow"])
+            for weight, bias in ((self.b_re, self.bias_x_re), (self.b_im, self.bias_x_im))
+        ]
+        _recur(
+            *drive, state["re"], state["im"], state["low"], state["high"], state["overflow"], self.a_re, self.a_im,
+            self.a_exp, self.state_bits,
+        )  # fmt: skip
+        passed = drive[0] > 0 if self.relu else True
+        real = apply(self.c_re, drive[0] * passed) - apply(self.c_im, drive[1] * passed)
+        direct = shifted(self.d * x.astype(np.int64), self.u_exp + self.d_exp - self.y_exp)
+        y = shifted(2 * real, self.x_exp + self.c_exp - self.y_exp) + direct + self.bias_y
+        return saturate(y, self.message_bits, state["overflow"]).astype(np.int32)
+
+
+def integers(node: str, name: str, value: np.ndarray, shape: tuple[int, ...], bits: int) -> np.ndarray:
+    """Return `value` as int64 after checking shape, kind and width.
+
+    Raises:
+        UserError: it does not fit; names `node` and `name`.
+    """
+    array = np.asarray(value)
+    if array.dtype.kind not in "iu" or array.shape != shape:
+        raise UserError(f"{node}: {name} must be integers of shape {shape}, got {array.dtype} {array.shape}.")
+    high = (1 << (bits - 1)) - 1
+    if array.size and (array.min() < -high - 1 or array.max() > high):
+        raise UserError(f"{node}: {name} must fit in {bits} bits, got {array.min()} to {array.max()}.")
+    return np.ascontiguousarray(array, np.int64)
+
+
+def shifted(values: np.ndarray, count: int) -> np.ndarray:
+    """Divide integers by 2^count, rounding toward minus infinity; multiply where `count` is negative.
+
+    >>> shifted(np.array([-3, 3]), 1), shifted(np.array([-3, 3]), -1)
+    (array([-2,  1]), array([-6,  6]))
+    """
+    return values >> count if count >= 0 else values << -count
+
+
+def saturate(values: np.ndarray, bits: int, overflow: np.ndarray) -> np.ndarray:
+    """Clip int64 `(batch, ...)` to `bits` bits and add to `overflow` `(batch,)` how many were clipped."""
+    high = (1 << (bits - 1)) - 1
+    clipped = np.clip(values, -high - 1, high)
+    overflow += np.count_nonzero((clipped != values).reshape(len(values), -1), axis=1)
+    return clipped
+
+
+def apply(weight: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return `weight @ values` over the last axis (elementwise for a weight vector), exact, int64.
+
+    Args:
+        weight: int64 `(out, in)` or `(n,)`.
+        values: integers `(batch, steps, in)`.
+
+    Raises:
+        UserError: a sum could exceed 2^53, where float64 products stop being exact.
+    """
+    if weight.ndim == 1:
+        return values.astype(np.int64) * weight
+    largest = int(np.abs(values).max(initial=0)) * int(np.abs(weight).sum(axis=1).max(initial=0))
+    if largest >= _EXACT:
+        raise UserError(f"a weighted sum of up to {largest} is not exact; use narrower inputs or weights.")
+    return (values.astype(np.float64) @ weight.T.astype(np.float64)).astype(np.int64)
+
+
+@numba.njit(cache=True, nogil=True)
+def _recur(drive_re, drive_im, re, im, low, high, overflow, a_re, a_im, a_exp, bits):
+    """Replace the drive `(batch, steps, P)` by the states it leads to; `re`, `im` keep the last ones."""
+    batch, steps, states = drive_re.shape
+    top = (np.int64(1) << (bits - 1)) - 1
+    for b in range(batch):
+        for t in range(steps):
+            for p in range(states):
+                old_re, old_im = np.int64(re[b, p]), np.int64(im[b, p])
+                wide_re = ((a_re[p] * old_re) >> a_exp) - ((a_im[p] * old_im) >> a_exp) + drive_re[b, t, p]
+                wide_im = ((a_re[p] * old_im) >> a_exp) + ((a_im[p] * old_re) >> a_exp) + drive_im[b, t, p]
+                new_re = min(max(wide_re, -top - 1), top)
+                new_im = min(max(wide_im, -top - 1), top)
+                overflow[b] += np.int64(new_re != wide_re) + np.int64(new_im != wide_im)
+                low[b] = min(low[b], new_re, new_im)
+                high[b] = max(high[b], new_re, new_im)
+                re[b, p], im[b, p] = new_re, new_im
+                drive_re[b, t, p], drive_im[b, t, p] = new_re, new_im

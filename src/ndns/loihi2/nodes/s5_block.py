@@ -1,0 +1,138 @@
+"""The rest of an S5 network in integers: dense layers with static exponents, the sigmoid table, the gated block."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ndns.errors import UserError
+from ndns.loihi2.nodes.base import LAVA, Mode, State, meters, note_range
+from ndns.loihi2.nodes.s5 import DiagonalSSM, apply, integers, saturate, shifted
+
+SIGMOID_EXP = 14
+SIGMOID_TABLE = np.rint((1 << SIGMOID_EXP) / (1 + np.exp(-np.arange(10.0)))).astype(np.int64)
+"""Sigmoid at 0, 1, ... 9, 14 digits below the point."""
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """Dense layer without latency.
+
+        y = sat_m(shift(W x, x_exp + w_exp - y_exp) + bias);  relu: max(y, 0)
+
+    Conventions as in `ndns.loihi2.nodes.s5`. Every numeric mode gives the same integers.
+
+    Attributes:
+        weight: integers `(out, in)`, `weight_bits` wide.
+        bias: integers `(out,)` at y_exp, `message_bits` wide; none for 0.
+        x_exp, w_exp, y_exp: exponents of input, weights and output.
+        relu: cut negative outputs to 0.
+        weight_bits, message_bits: widths including the sign.
+
+    Raises:
+        UserError: a shape or a width does not fit; names the field.
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray | None = None
+    x_exp: int = 12
+    w_exp: int = 7
+    y_exp: int = 12
+    relu: bool = False
+    weight_bits: int = 8
+    message_bits: int = 16
+
+    def __post_init__(self) -> None:
+        if np.ndim(self.weight) != 2:
+            raise UserError(f"Affine: weight must be a matrix (out, in), got shape {np.shape(self.weight)}.")
+        rows = np.shape(self.weight)[:1]
+        bias = np.zeros(rows, np.int64) if self.bias is None else self.bias
+        weight = integers("Affine", "weight", self.weight, np.shape(self.weight), self.weight_bits)
+        object.__setattr__(self, "weight", weight)
+        object.__setattr__(self, "bias", integers("Affine", "bias", bias, rows, self.message_bits))
+
+    @property
+    def shape_in(self) -> int:
+        """Inputs."""
+        return self.weight.shape[1]
+
+    @property
+    def shape_out(self) -> int:
+        """Outputs."""
+        return self.weight.shape[0]
+
+    def init(self, batch: int) -> State:
+        """Return meters alone: the node has no memory."""
+        return meters(batch)
+
+    def run(self, state: State, x: np.ndarray, mode: Mode = LAVA) -> np.ndarray:
+        """Turn int32 `(batch, steps, in)` into int32 `(batch, steps, out)`."""
+        wide = shifted(apply(self.weight, x), self.x_exp + self.w_exp - self.y_exp) + self.bias
+        y = saturate(wide, self.message_bits, state["overflow"])
+        y = np.maximum(y, 0) if self.relu else y
+        note_range(state, y)
+        return y.astype(np.int32)
+
+
+@dataclass(frozen=True, eq=False)
+class S5Block:
+    """One residual block: state space, ReLU, gate.
+
+        z  = max(ssm(x), 0)
+        g  = (z sigmoid(gate(z))) >> 14
+        x' = max(sat_16(x + shift(g, ssm.y_exp - ssm.u_exp)), 0)
+
+    with `sigmoid` from `integer_sigmoid`. Batch normalization is folded into `ssm` (`b`, `d` and the biases).
+    Source: "half1" GLU block of S5 (arXiv 2502.01330), relufied. Every numeric mode gives the same integers.
+
+    Attributes:
+        ssm: the recurrence; its input and the block's output have exponent `ssm.u_exp`.
+        gate: layer of the ssm's width, with `x_exp = ssm.y_exp`.
+
+    Raises:
+        UserError: widths or exponents of the two do not match.
+    """
+
+    ssm: DiagonalSSM
+    gate: Affine
+
+    def __post_init__(self) -> None:
+        width = self.ssm.shape_out
+        if (self.gate.shape_in, self.gate.shape_out) != (width, width):
+            raise UserError(f"S5Block: the gate must be {width} x {width}, got {self.gate.weight.shape}.")
+        if self.gate.x_exp != self.ssm.y_exp or not 0 <= self.gate.y_exp <= 20:
+            raise UserError("S5Block: gate.x_exp must be ssm.y_exp, and gate.y_exp within 0 and 20.")
+
+    @property
+    def shape_in(self) -> int:
+        """Inputs H."""
+        return self.ssm.shape_in
+
+    shape_out = shape_in
+
+    def init(self, batch: int) -> State:
+        """Return the state of the recurrence with its meters, which count the whole block's overflow."""
+        return self.ssm.init(batch)
+
+    def run(self, state: State, x: np.ndarray, mode: Mode = LAVA) -> np.ndarray:
+        """Turn int32 `(batch, steps, H)` into int32 of the same shape."""
+        z = np.maximum(self.ssm.run(state, x, mode), 0)
+        gate_state = meters(len(x))
+        gate = integer_sigmoid(self.gate.run(gate_state, z, mode), self.gate.y_exp)
+        state["overflow"] += gate_state["overflow"]
+        gated = shifted((z * gate) >> SIGMOID_EXP, self.ssm.y_exp - self.ssm.u_exp)
+        return np.maximum(saturate(x + gated, self.ssm.message_bits, state["overflow"]), 0).astype(np.int32)
+
+
+def integer_sigmoid(x: np.ndarray, x_exp: int) -> np.ndarray:
+    """Return the sigmoid of `x / 2^x_exp`, int64 with 14 digits below the point.
+
+    Linear between whole numbers on |x|, 9 and beyond as 9, and 1 - s(|x|) below 0; within 0.013 of the sigmoid.
+
+    >>> integer_sigmoid(np.array([0, 1 << 6, -(1 << 6)]), 6) / 2**14
+    array([0.5       , 0.73107910, 0.26892090])
+    """
+    size = np.minimum(np.abs(x.astype(np.int64)), 9 << x_exp)
+    index = np.minimum(size >> x_exp, 8)
+    fraction = size - (index << x_exp)
+    value = SIGMOID_TABLE[index] + (((SIGMOID_TABLE[index + 1] - SIGMOID_TABLE[index]) * fraction) >> x_exp)
+    return np.where(x < 0, (1 << SIGMOID_EXP) - value, value)
