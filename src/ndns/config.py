@@ -129,6 +129,7 @@ class Train(Section):
     nodes: int = Field(1, ge=1)
     strategy: str = Field("auto", description="Lightning's strategy, e.g. ddp for several GPUs or nodes")
     threads: int = Field(2, ge=1, description="CPU threads; part of the result, since sums depend on their order")
+    workers: int = Field(0, ge=0, description="processes that read clips; 0 reads in the training process")
     deterministic: bool = True
 
 

@@ -1,0 +1,118 @@
+"""One training run: from manifests to `checkpoint.safetensors` and `history.csv`, resumable at every epoch."""
+
+import json
+import logging
+import shutil
+import sys
+import warnings
+from pathlib import Path
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from ndns import models
+from ndns.config import Train, TrainedModel
+from ndns.errors import UserError
+from ndns.files import atomic_path, sha256_bytes, sha256_file, write_csv, write_text
+from ndns.train.learner import Chronicle, Learner
+
+CHECKPOINT, HISTORY, RESUME = "checkpoint.safetensors", "history.csv", ".resume"
+
+
+def train(settings: TrainedModel, seed: int, train_mix: Path, val_mix: Path, out: Path) -> None:
+    """Train one network and write its best weights (highest validation SI-SNR) and its history.
+
+    A run that was interrupted goes on after its last whole epoch and ends with the same weights; the training state
+    waits in `<out>/.resume`. If settings, seed or mixtures have changed since, training starts again.
+
+    Args:
+        settings: of the network and the training.
+        seed: of the initial weights, the order of clips and their crops.
+        train_mix: manifest of the mixtures to train on.
+        val_mix: manifest of the mixtures to choose the best epoch by.
+        out: folder of the results.
+
+    Raises:
+        UserError: mixtures that do not fit the settings, devices that are not there, or a loss that is not finite.
+    """
+    _be_quiet()
+    torch.set_num_threads(settings.train.threads)
+    learner = Learner(models.build(settings.network, seed), settings.train, seed, (train_mix, val_mix))
+    folder = out / RESUME
+    chronicle = Chronicle(folder)
+    trainer = _trainer(settings.train, chronicle, out)
+    if settings.train.batch % trainer.world_size:
+        raise UserError(f"train.batch: {settings.train.batch} cannot be shared by {trainer.world_size} processes.")
+    resumed = _resumed(chronicle, _key(settings, seed, train_mix, val_mix), trainer.is_global_zero)
+    trainer.strategy.barrier("resume")
+    trainer.fit(learner, ckpt_path=chronicle.last if resumed else None, weights_only=True)
+    if not trainer.is_global_zero:
+        return
+    with atomic_path(out / CHECKPOINT) as temporary:
+        shutil.copyfile(chronicle.best, temporary)
+    write_csv(out / HISTORY, chronicle.rows, list(chronicle.rows[0]))
+    shutil.rmtree(folder)
+
+
+def _trainer(settings: Train, chronicle: Chronicle, out: Path) -> lightning.Trainer:
+    visible = sys.stderr.isatty()
+    try:
+        return lightning.Trainer(
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            num_nodes=settings.nodes,
+            strategy=settings.strategy,
+            max_epochs=settings.epochs,
+            gradient_clip_val=settings.clip_norm,
+            deterministic=settings.deterministic,
+            benchmark=False,
+            callbacks=[chronicle, *([RichProgressBar(console_kwargs={"stderr": True})] if visible else [])],
+            enable_progress_bar=visible,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            logger=False,
+            default_root_dir=out,
+        )
+    except (MisconfigurationException, ValueError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise UserError(f"train.accelerator, devices or strategy: {reason}.") from None
+
+
+def _key(settings: TrainedModel, seed: int, train_mix: Path, val_mix: Path) -> str:
+    """Hash of everything that the trained weights depend on."""
+    parts = {
+        "network": settings.network.model_dump(mode="json"),
+        "train": settings.train.model_dump(mode="json"),
+        "seed": seed,
+        "mixtures": [sha256_file(train_mix), sha256_file(val_mix)],
+    }
+    return sha256_bytes(json.dumps(parts, sort_keys=True).encode())
+
+
+def _resumed(chronicle: Chronicle, key: str, writer: bool) -> bool:
+    """Tell whether an interrupted run can go on; else make its folder ready for a new one."""
+    folder, path = chronicle.last.parent, chronicle.last.parent / "key.txt"
+    if chronicle.last.is_file() and path.is_file():
+        if path.read_text(encoding="utf-8") == key:
+            if writer:
+                print("ndns train: going on after the last whole epoch.", file=sys.stderr)
+            return True
+        if writer:
+            print("ndns train: settings, seed or mixtures have changed; starting again.", file=sys.stderr)
+    if writer:
+        shutil.rmtree(folder, ignore_errors=True)
+        write_text(path, key)
+    return False
+
+
+def _be_quiet() -> None:
+    """Silence what Lightning says about itself; warnings about numbers stay."""
+    for name in ("lightning.pytorch", "lightning.fabric", "pytorch_lightning"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message=r".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=r".*number of training batches.*smaller than the logging interval.*")
+    warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")

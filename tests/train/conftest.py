@@ -1,0 +1,44 @@
+"""A tiny mixture in the mix stage's format: tones that beat in noise of low frequency."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ndns.audio.io import RATE, limit_to_pcm16, pcm_sha256, write_pcm16
+from ndns.files import write_csv
+
+COLUMNS = (
+    "clip,noisy,clean,noise,seconds,snr_db,level_dbfs,speaker,noise_label,noisy_sha256,clean_sha256,noise_sha256"
+).split(",")
+
+
+def write_mix(folder: Path, split: str, clips: int, seconds: float) -> Path:
+    """Write clips and the manifest `<folder>/<split>.csv`; return its path."""
+    rows = []
+    for index in range(clips):
+        generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([len(split), index])))
+        time = np.arange(round(seconds * RATE)) / RATE
+        clean = 0.2 * np.sin(2 * np.pi * generator.uniform(200, 1500) * time) * np.sin(2 * np.pi * 2 * time) ** 2
+        noise = 0.1 * np.cumsum(generator.normal(0, 0.05, len(time)))
+        noise -= np.convolve(noise, np.ones(400) / 400, mode="same")
+        parts = {"clean": clean, "noise": noise, "noisy": clean + noise}
+        row = {"clip": f"{split}_{index:05}", "seconds": seconds, "snr_db": 5, "level_dbfs": -20}
+        row |= {"speaker": "tone", "noise_label": "drift"}
+        for name, samples in parts.items():
+            pcm, _ = limit_to_pcm16(samples)
+            row[name] = f"{split}/{name}/{row['clip']}.flac"
+            row[f"{name}_sha256"] = pcm_sha256(pcm)
+            write_pcm16(folder / row[name], pcm)
+        rows.append(row)
+    write_csv(folder / f"{split}.csv", rows, COLUMNS)
+    return folder / f"{split}.csv"
+
+
+@pytest.fixture(scope="session")
+def mix(tmp_path_factory) -> Path:
+    """Folder with train.csv (8 clips) and val.csv (3 clips) of one second."""
+    folder = tmp_path_factory.mktemp("mix")
+    write_mix(folder, "train", 8, 1.0)
+    write_mix(folder, "val", 3, 1.0)
+    return folder
