@@ -151,5 +151,5 @@ def _activity(root: Path, name: str, clips: list[str], steps: int, number: int) 
 
 @pytest.fixture
 def study(tmp_path) -> Files:
-    """A fresh study of 6 clips of 1.5 s in two noise types (one label holds HTML) with runs sdnn-seed1 and intel_sdnn."""
+    """A fresh study of 6 clips of 1.5 s (one noise label holds HTML) with runs sdnn-seed1 and intel_sdnn."""
     return build(tmp_path / "toy")

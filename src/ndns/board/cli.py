@@ -5,9 +5,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(
-    no_args_is_help=True, help="Tables, metricsboard file and HTML report of a study."
-)
+app = typer.Typer(no_args_is_help=True, help="Tables, metricsboard file and HTML report of a study.")
 
 Named = list[str]
 

@@ -109,10 +109,11 @@ def number(value: float, decimals: int, sign: bool = False) -> str:
 
 
 def interval(value: Estimate, decimals: int) -> str:
-    """Return the interval's ends, or an empty text where there is none."""
+    """Return the interval's ends, or an empty text where there is none or it is narrower than the shown digits."""
     if value.low is None or value.high is None:
         return ""
-    return f"{number(value.low, decimals)} to {number(value.high, decimals)}"
+    low, high = number(value.low, decimals), number(value.high, decimals)
+    return f"{low} to {high}" if low != high else ""
 
 
 def table_rows(rows: Sequence[dict[str, Any]], columns: Sequence[Column]) -> list[tuple[str, list[dict[str, Any]]]]:

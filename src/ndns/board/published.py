@@ -21,10 +21,11 @@ NUMBERS = (
 
 @dataclass(frozen=True)
 class Published:
-    """One entry as its team submitted it; `numbers` holds None for a blank cell (dB, M-Ops/s, M-Ops, ms, 10^3, KB)."""
+    """One entry as its team submitted it; `numbers` holds None for a blank cell, `printed` the published digits."""
 
     name: str
     numbers: dict[str, float | None]
+    printed: dict[str, str]
     note: str
     source: str
 
@@ -35,6 +36,7 @@ def published(board: str = TEST_SET) -> list[Published]:
         Published(
             name=f"{row['team']} {row['model']}".strip(),
             numbers={key: float(row[key]) if row[key] else None for key in NUMBERS},
+            printed={key: row[key] for key in NUMBERS},
             note=row["note"],
             source=row["source"],
         )
