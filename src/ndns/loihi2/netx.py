@@ -301,8 +301,8 @@ def _read_node(group: CheckedGroup) -> Node:
         raise group.error(sorted(unknown)[0], f"{kind} has no such field.")
     try:
         return KINDS[kind](**{name: _read_field(fields, name) for name in known if fields and name in fields})
-    except (ValueError, TypeError) as error:
-        raise group.error("fields", f"not a {kind}: {error}.") from None
+    except (ValueError, TypeError, UserError) as error:
+        raise group.error("fields", f"not a {kind}: {str(error).rstrip('.')}.") from None
 
 
 def _read_field(fields: CheckedGroup, name: str) -> Any:

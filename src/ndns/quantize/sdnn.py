@@ -19,26 +19,21 @@ def convert(tensors: dict[str, np.ndarray], settings: dict[str, Any]) -> Program
     """Return the program of a checkpoint of `ndns.models.sdnn`.
 
     Args:
-        tensors: `weight1`.. `(out, in)` and `delay1`.. `(out,)`, see `LAYERS`.
+        tensors: `weight1`, `weight2`, `weight3` `(out, in)` and `delay1`, `delay2` `(out,)`; delays are projected on
+            [0, max_delay] as the network does before each forward pass.
         settings: keys of `ndns.config.Sdnn`.
 
     Raises:
         UserError: a tensor is missing or misshaped, or a value does not fit on the chip.
     """
     network = Sdnn(**settings)
-    weights, delays = zip(*(_layer(tensors, names) for names in LAYERS), strict=True)
-    return build(weights, delays, [network.threshold] * 3, network.front_end, network.offset, network.mask_delay)
-
-
-LAYERS = (("fc1.weight", "delay1"), ("fc2.weight", "delay2"), ("fc3.weight", None))
-"""Names of weight and delay of each layer in a checkpoint."""
-
-
-def _layer(tensors: dict[str, np.ndarray], names: tuple[str, str | None]) -> tuple[np.ndarray, np.ndarray | None]:
-    missing = [name for name in names if name and name not in tensors]
-    if missing:
-        raise UserError(f"the tensor {missing[0]!r} is missing; found {sorted(tensors)}.")
-    return tensors[names[0]], tensors[names[1]] if names[1] else None
+    names = {"weight1", "weight2", "weight3", "delay1", "delay2"}
+    if tensors.keys() != names:
+        raise UserError(f"expected the tensors {sorted(names)}, found {sorted(tensors)}.")
+    delays = [np.clip(tensors[f"delay{index}"], 0, network.max_delay) for index in (1, 2)]
+    weights = [tensors[f"weight{index}"] for index in (1, 2, 3)]
+    thresholds = [network.threshold] * 3
+    return build(weights, [*delays, None], thresholds, network.front_end, network.offset, network.mask_delay)
 
 
 def build(

@@ -36,6 +36,9 @@ class Delta:
     spike_exp: int = 6
     state_exp: int = 6
 
+    def __post_init__(self) -> None:
+        _check(self.size, self.vth, self.spike_exp, self.state_exp)
+
     @property
     def shape_in(self) -> int:
         """Neurons."""
@@ -91,6 +94,9 @@ class SigmaDelta:
     activation: Literal["relu", "unit"] = "relu"
 
     def __post_init__(self) -> None:
+        _check(self.size, self.vth, self.spike_exp, self.state_exp)
+        if self.activation not in ("relu", "unit"):
+            raise ValueError(f"activation {self.activation!r} is not relu or unit")
         if self.bias is not None and np.shape(self.bias) != (self.size,):
             raise ValueError(f"bias must be {self.size} integers, got shape {np.shape(self.bias)}")
 
@@ -126,6 +132,9 @@ class Sigma:
 
     size: int
 
+    def __post_init__(self) -> None:
+        _check(self.size, 0, 0, 0)
+
     @property
     def shape_in(self) -> int:
         """Neurons."""
@@ -152,6 +161,14 @@ class Sigma:
                 state["overflow"] += overflow
         note_range(state, out)
         return out
+
+
+def _check(size: int, vth: int, spike_exp: int, state_exp: int) -> None:
+    limits = {"size": (size, 1, 1 << 20), "spike_exp": (spike_exp, 0, 15), "state_exp": (state_exp, 0, 15)}
+    limits["vth"] = (vth, 0, (1 << 30 - spike_exp - state_exp) if spike_exp + state_exp < 30 else 0)
+    for name, (value, low, high) in limits.items():
+        if not isinstance(value, int | np.integer) or not low <= value <= high:
+            raise ValueError(f"{name} must be an integer from {low} to {high}, got {value!r}")
 
 
 def _zeros(batch: int, size: int, *names: str) -> State:
