@@ -3,35 +3,19 @@
 Sections carry the names of the stages. A stage takes its own section (and nothing else) as settings.
 """
 
-import difflib
 import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    TypeAdapter,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Discriminator, Field, Tag, TypeAdapter, model_validator
 
 from ndns.audio.stft import Frames
 from ndns.errors import UserError
+from ndns.validation import Section, load_yaml, validated
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
-
-
-class Section(BaseModel):
-    """Base of all settings: unknown keys are errors, values are checked, instances do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class SpeakCorpus(Section):
@@ -115,6 +99,70 @@ class Sdnn(Section):
     front_end: FrontEnd = FrontEnd()
 
 
+class Sparsity(Section):
+    """Magnitude pruning of weights while training (sparse S5, arXiv 2502.01330)."""
+
+    density: float = Field(0.1, gt=0, le=1, description="share of weights that stays")
+    distribution: Literal["erk", "uniform"] = "erk"
+    method: Literal["ste", "iht"] = Field("ste", description="straight-through or iterative hard thresholding")
+    start: float = Field(0.05, ge=0, lt=1, description="share of training before pruning begins")
+    end: float = Field(0.75, gt=0, le=1, description="share of training at which the density is reached")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Sparsity":
+        if self.start >= self.end:
+            raise ValueError(f"start {self.start} is not before end {self.end}")
+        return self
+
+
+class Qat(Section):
+    """Quantization-aware training: weights and activations rounded as on the chip."""
+
+    start: float = Field(0.8, ge=0, lt=1, description="share of training before rounding begins")
+    weight_bits: int = Field(8, ge=2, le=8)
+    activation_bits: int = Field(16, ge=8, le=16)
+
+
+class S5(Section):
+    """Linear recurrent network with diagonal complex states (S5; arXiv 2502.01330)."""
+
+    kind: Literal["s5"]
+    width: float = Field(0.5, gt=0, description="factor k: 192 k features, 128 k complex states; a multiple of 1/16")
+    blocks: int = Field(3, ge=1)
+    relu: bool = Field(False, description="ReLU on encoder, state readout, z and residual; else sigmoid-form GELU on z")
+    dt: tuple[float, float] = Field(
+        (0.01, 1.0), description="range of initial time steps, frames; S5's own: 0.001..0.1"
+    )
+    dropout: float = Field(0.0, ge=0, lt=1)
+    offset: float = Field(0.0, description="subtracted from |STFT| before the network")
+    sparsity: Sparsity | None = None
+    qat: Qat | None = None
+    front_end: FrontEnd = FrontEnd(window="sqrt_hann")
+
+    @property
+    def blocks_of_16(self) -> int:
+        """Blocks of the HiPPO matrix in a state space."""
+        return round(16 * self.width)
+
+    @property
+    def features(self) -> int:
+        """Width H between the blocks."""
+        return 12 * self.blocks_of_16
+
+    @property
+    def states(self) -> int:
+        """Complex states P of a block."""
+        return 8 * self.blocks_of_16
+
+    @model_validator(mode="after")
+    def _possible(self) -> "S5":
+        if abs(16 * self.width - self.blocks_of_16) > 1e-9:
+            raise ValueError(f"width {self.width} is not a multiple of 1/16")
+        if not 0 < self.dt[0] <= self.dt[1]:
+            raise ValueError(f"dt {self.dt} is not a range of positive steps")
+        return self
+
+
 class Train(Section):
     """Training by Lightning."""
 
@@ -133,10 +181,17 @@ class Train(Section):
     deterministic: bool = True
 
 
+def _network_kind(value: object) -> str:
+    return value.get("kind", "sdnn") if isinstance(value, Mapping) else value.kind
+
+
+AnyNetwork = Annotated[Annotated[Sdnn, Tag("sdnn")] | Annotated[S5, Tag("s5")], Discriminator(_network_kind)]
+
+
 class TrainedModel(Section):
     """A network that the study trains, once a seed."""
 
-    network: Sdnn = Sdnn()
+    network: AnyNetwork = Sdnn()
     train: Train = Train()
     seeds: list[int] = Field(default=[1], min_length=1)
 
@@ -205,8 +260,6 @@ class Study(Section):
 ROOTS = {"corpus_root": "NDNS_CORPUS_ROOT", "weights_root": "NDNS_WEIGHTS_ROOT"}
 """Folders outside the repository: keys for `--config` and the environment variables that stand in for them."""
 
-T = TypeVar("T")
-
 
 def study_from(config: Mapping[str, Any], files: Iterable[str | Path] = ()) -> Study:
     """Validate a study's configuration after filling in the folders of `ROOTS`.
@@ -226,7 +279,7 @@ def study_from(config: Mapping[str, Any], files: Iterable[str | Path] = ()) -> S
     models = config.get("models")
     if roots["weights_root"] and isinstance(models, Mapping):
         config["models"] = {name: _rooted(model, roots["weights_root"]) for name, model in models.items()}
-    return _validated(TypeAdapter(Study), config, list(files))
+    return validated(TypeAdapter(Study), config, list(files))
 
 
 def settings_from(text: str, kind: Any) -> Any:
@@ -244,85 +297,11 @@ def settings_from(text: str, kind: Any) -> Any:
             value = json.loads(text)
         except json.JSONDecodeError as error:
             raise UserError(f"--settings: not JSON ({error}).") from None
-        return _validated(TypeAdapter(kind), value, [])
-    return _validated(TypeAdapter(kind), load_yaml(text), [text])
-
-
-def load_yaml(path: str | Path) -> dict[str, Any]:
-    """Read a YAML (or JSON) mapping.
-
-    Raises:
-        UserError: no such file, not YAML, or not a mapping of keys.
-    """
-    try:
-        value = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError:
-        raise UserError(f"{path}: no such settings file.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())}).") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{path}: expected keys and values, found {type(value).__name__}.")
-    return value
+        return validated(TypeAdapter(kind), value, [])
+    return validated(TypeAdapter(kind), load_yaml(text), [text])
 
 
 def _rooted(model: Any, root: str) -> Any:
     if isinstance(model, Mapping) and isinstance(model.get("weights"), str):
         return {**model, "weights": os.path.join(root, model["weights"])}
     return model
-
-
-def _validated(adapter: TypeAdapter[T], value: Any, files: list[str | Path]) -> T:
-    try:
-        return adapter.validate_python(value)
-    except ValidationError as error:
-        problems = [_sentence(problem, value, files) for problem in error.errors()]
-        raise UserError(" ".join(problems)) from None
-
-
-def _sentence(problem: Any, value: Any, files: list[str | Path]) -> str:
-    keys = _keys(problem["loc"], value)
-    where = ".".join(map(str, keys)) or "settings"
-    place = _place(keys, files)
-    if problem["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(str(keys[-1]), _known_keys(), n=1)
-        hint = f"did you mean {close[0]!r}?" if close else "remove it."
-        return f"{place}{where}: unknown key; {hint}"
-    if problem["type"] == "missing":
-        return f"{place}{where}: this key is missing; add it."
-    message = problem["msg"].removeprefix("Value error, ")
-    given = problem["input"]
-    shown = f" (found {given!r})" if isinstance(given, int | float | str | None) else ""
-    return f"{place}{where}: {message[0].lower() + message[1:]}{shown}."
-
-
-def _keys(location: tuple[int | str, ...], value: Any) -> list[int | str]:
-    """Drop the tags of unions from pydantic's location: what remains are keys that a user wrote or should write."""
-    keys: list[int | str] = []
-    for index, part in enumerate(location):
-        in_mapping = isinstance(value, Mapping) and part in value
-        if in_mapping or (isinstance(value, list | tuple) and isinstance(part, int)):
-            keys.append(part)
-            value = value[part]
-        elif index == len(location) - 1:
-            keys.append(part)
-    return keys
-
-
-def _known_keys() -> list[str]:
-    return sorted({name for section in Section.__subclasses__() for name in section.model_fields})
-
-
-def _place(keys: list[int | str], files: list[str | Path]) -> str:
-    """Return `file:line: ` of the deepest of `keys` that one of the files holds, the last file first."""
-    for path in reversed(files):
-        node = yaml.compose(Path(path).read_text(encoding="utf-8"))
-        line = None
-        for key in keys:
-            children = node.value if isinstance(node, yaml.MappingNode) else []
-            found = next(((k, v) for k, v in children if k.value == str(key)), None)
-            if found is None:
-                break
-            line, node = found[0].start_mark.line + 1, found[1]
-        if line is not None:
-            return f"{path}:{line}: "
-    return ""

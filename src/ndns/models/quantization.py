@@ -1,0 +1,96 @@
+"""Quantization seen by training: weights and activations rounded as the integer program rounds them.
+
+Scales are powers of two. Weights are rounded to nearest with the largest exponent at which they fit; activations are
+rounded toward minus infinity with an exponent that their observed range allows; gradients pass straight through.
+"""
+
+import math
+
+import torch
+
+from ndns.config import Qat
+
+HEADROOM = 1.25
+"""Activations may exceed the observed range by this factor before the integers saturate."""
+FORGET = 0.998
+"""Share of an observed range that survives a training step without a larger value."""
+
+
+def weight_exponent(weight: torch.Tensor, bits: int) -> int:
+    """Return the largest exponent `e` at which `round(weight * 2^e)` fits in `bits` bits.
+
+    >>> weight_exponent(torch.tensor([0.5, -0.25]), 8)
+    7
+    """
+    largest = float(weight.detach().abs().max())
+    top = 2 ** (bits - 1) - 1
+    return math.floor(math.log2((top + 0.499) / largest)) if largest > 0 else bits - 1
+
+
+def activation_exponent(extent: float, bits: int) -> int:
+    """Return the exponent that represents magnitudes up to `HEADROOM * extent` in `bits` bits.
+
+    >>> activation_exponent(3.0, 16)
+    13
+    """
+    return math.floor(math.log2((2 ** (bits - 1) - 1) / (HEADROOM * extent))) if extent > 0 else bits - 1
+
+
+def rounded(weight: torch.Tensor, bits: int) -> torch.Tensor:
+    """Return the weight on its integer grid, with the gradient of the weight."""
+    scale = 2.0 ** weight_exponent(weight, bits)
+    return weight + (torch.round(weight * scale) / scale - weight).detach()
+
+
+class Quantizer(torch.nn.Module):
+    """Observes the range of named activations and, once switched on, rounds weights and activations.
+
+    Args:
+        names: activations, each with its own range.
+        settings: widths; none for a network that is never quantized in training (ranges are observed all the same).
+    """
+
+    def __init__(self, names: list[str], settings: Qat | None) -> None:
+        super().__init__()
+        self.settings = settings or Qat()
+        self.index = {name: position for position, name in enumerate(names)}
+        self.register_buffer("ranges", torch.zeros(len(names)))
+        self.register_buffer("on", torch.zeros((), dtype=torch.bool))
+        self.enabled = False
+
+    def switch(self, on: bool) -> None:
+        """Turn rounding on or off; saved with the network."""
+        self.enabled = on
+        self.on.fill_(on)
+
+    def extent(self, name: str) -> float:
+        """Observed range of an activation."""
+        return float(self.ranges[self.index[name]])
+
+    def exponent(self, name: str) -> int:
+        """Exponent of an activation."""
+        return activation_exponent(self.extent(name), self.settings.activation_bits)
+
+    def activation(self, name: str, *parts: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Observe (in training) and round (if on) tensors that share one exponent."""
+        position = self.index[name]
+        if self.training:
+            with torch.no_grad():
+                seen = torch.stack([part.detach().abs().amax() for part in parts]).amax()
+                self.ranges[position] = torch.maximum(self.ranges[position] * FORGET, seen)
+        if not self.enabled:
+            return parts
+        bits = self.settings.activation_bits
+        scale = 2.0 ** self.exponent(name)
+        top = 2.0 ** (bits - 1)
+        return tuple(
+            part + (torch.clamp(torch.floor(part * scale), -top, top - 1) / scale - part).detach() for part in parts
+        )
+
+    def weight(self, weight: torch.Tensor, bits: int | None = None) -> torch.Tensor:
+        """Return a weight as the program holds it, if on."""
+        return rounded(weight, bits or self.settings.weight_bits) if self.enabled else weight
+
+    def _load_from_state_dict(self, *arguments, **keywords) -> None:
+        super()._load_from_state_dict(*arguments, **keywords)
+        self.enabled = bool(self.on)

@@ -1,0 +1,290 @@
+"""Sparse S5: a linear recurrence between pointwise layers (Pierro et al. 2025, arXiv 2502.01330, section 3).
+
+    x = encode(|STFT| - offset);  blocks times:
+        u  = BatchNorm(x)
+        s  = a s[t - 1] + B u                     complex, diagonal; B discretized by zero-order hold
+        y  = 2 Re(C g(s)) + d u                   g: complex ReLU (relufied) or identity
+        z  = relu(y) or gelu(y)
+        x  = x + z * sigmoid(W z + b)             then relu (relufied)
+    mask = relu(1 + decode(x))
+
+The complex ReLU passes the whole number where its real part is positive. Widths follow one factor k: H = 192 k features
+and P = 128 k complex states (the conjugate half is implied by the 2).
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from ndns.config import S5 as Settings
+from ndns.config import FrontEnd
+from ndns.models import denoising
+from ndns.models.denoising import Output
+from ndns.models.frontend import istft, stft
+from ndns.models.hippo import initial_ssm
+from ndns.models.quantization import Quantizer
+from ndns.models.scan import diagonal_scan
+from ndns.models.sparsity import Sparsifier
+
+GELU_SLOPE = 109 / 64
+"""`gelu(y) = y sigmoid(109/64 y)`: within 0.02 of the error-function form, and the integers need one table only."""
+
+
+@dataclass(frozen=True)
+class Folded:
+    """One block with its normalization folded in: what is deployed.
+
+    Attributes:
+        a: transition, complex `(state,)` as real `(2, state)`.
+        b: input weights `(2, state, feature)`; `bias_x` `(2, state)`.
+        c: output weights `(2, feature, state)`.
+        d: direct path `(feature,)`; `bias_y` `(feature,)`.
+        gate: `(feature, feature)`; `gate_bias` `(feature,)`.
+    """
+
+    a: torch.Tensor
+    b: torch.Tensor
+    bias_x: torch.Tensor
+    c: torch.Tensor
+    d: torch.Tensor
+    bias_y: torch.Tensor
+    gate: torch.Tensor
+    gate_bias: torch.Tensor
+
+
+class Block(torch.nn.Module):
+    """One residual block over `(batch, feature, time)`.
+
+    Args:
+        settings: of the network.
+        generator: draws the initial values.
+    """
+
+    def __init__(self, settings: Settings, generator: np.random.Generator) -> None:
+        super().__init__()
+        self.settings = settings
+        features = settings.features
+        for name, value in initial_ssm(settings.blocks_of_16, features, settings.dt, generator).items():
+            self.register_parameter(name, parameter(value))
+        self.norm = torch.nn.BatchNorm1d(features, momentum=0.05)
+        self.gate = parameter(generator.standard_normal((features, features)) / np.sqrt(features))
+        self.gate_bias = parameter(np.zeros(features))
+        self.dropout = torch.nn.Dropout1d(settings.dropout)
+
+    def discrete(self, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return transition `(2, state)` and input weights `(2, state, feature)` by zero-order hold, from masked `b`.
+
+        A complex factor a row keeps zeros where real and imaginary part are both zero.
+        """
+        continuous = torch.complex(self.lambda_re.clamp(max=-1e-4), self.lambda_im)
+        a = torch.exp(continuous * self.log_step.exp())
+        factor = torch.view_as_real((a - 1) / continuous).T[..., None]
+        turned = torch.stack([factor[0] * b[0] - factor[1] * b[1], factor[0] * b[1] + factor[1] * b[0]])
+        return torch.view_as_real(a).T, turned
+
+    def folded(self, sparsifier: Sparsifier, name: str) -> Folded:
+        """Return the block's weights with the normalization (running statistics) folded in."""
+        a, b = self.discrete(sparsifier.masked(f"{name}.b", self.b))
+        scale = self.norm.weight / torch.sqrt(self.norm.running_var + self.norm.eps)
+        shift = self.norm.bias - self.norm.running_mean * scale
+        return Folded(
+            a, b * scale, b @ shift, sparsifier.masked(f"{name}.c", self.c), self.d * scale, self.d * shift,
+            sparsifier.masked(f"{name}.gate", self.gate), self.gate_bias,
+        )  # fmt: skip
+
+    def weights(self, sparsifier: Sparsifier, name: str) -> Folded:
+        """Return the weights that act on normalized input: nothing folded."""
+        a, b = self.discrete(sparsifier.masked(f"{name}.b", self.b))
+        zero = torch.zeros_like(self.d)
+        return Folded(
+            a, b, torch.zeros_like(a), sparsifier.masked(f"{name}.c", self.c), self.d, zero,
+            sparsifier.masked(f"{name}.gate", self.gate), self.gate_bias,
+        )  # fmt: skip
+
+    def forward(
+        self, x: torch.Tensor, sparsifier: Sparsifier, quantizer: Quantizer, name: str
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Return the block's output and the activations that products see, by name; all `(batch, feature, time)`."""
+        if quantizer.enabled:
+            w, u = quantized(self.folded(sparsifier, name), quantizer), x
+        else:
+            w, u = self.weights(sparsifier, name), self.norm(x)
+        states = w.a.shape[1]
+        drive = torch.matmul(w.b.reshape(-1, u.shape[1]), u) + w.bias_x.reshape(-1, 1)
+        re, im = diagonal_scan(w.a[0], w.a[1], drive[:, :states], drive[:, states:])
+        re, im = quantizer.activation(f"{name}.state", re, im)
+        if self.settings.relu:
+            passed = (re > 0) | ((re == 0) & (im > 0))
+            re, im = re * passed, im * passed
+        y = torch.matmul(2 * w.c[0], re) - torch.matmul(2 * w.c[1], im) + w.d[:, None] * u + w.bias_y[:, None]
+        (y,) = quantizer.activation(f"{name}.y", y)
+        z = self.dropout(activation(y, self.settings.relu))
+        (pre,) = quantizer.activation(f"{name}.gate", torch.matmul(w.gate, z) + w.gate_bias[:, None])
+        out = x + self.dropout(z * torch.sigmoid(pre))
+        out = torch.relu(out) if self.settings.relu else out
+        (out,) = quantizer.activation(f"{name}.out", out)
+        return out, {f"{name}.state": re, f"{name}.z": z, f"{name}.out": out}
+
+
+def quantized(w: Folded, quantizer: Quantizer) -> Folded:
+    """Return the block's weights as the program holds them: the transition at 16 bits, biases as they are."""
+    return replace(
+        w, a=quantizer.weight(w.a, 16), b=quantizer.weight(w.b), c=quantizer.weight(w.c), d=quantizer.weight(w.d),
+        gate=quantizer.weight(w.gate),
+    )  # fmt: skip
+
+
+def activation(y: torch.Tensor, relu: bool) -> torch.Tensor:
+    """ReLU, or the sigmoid form of GELU."""
+    return torch.relu(y) if relu else y * torch.sigmoid(GELU_SLOPE * y)
+
+
+def parameter(values: np.ndarray) -> torch.nn.Parameter:
+    """A float32 parameter from NumPy values."""
+    return torch.nn.Parameter(torch.from_numpy(np.ascontiguousarray(values, np.float32)))
+
+
+class S5(torch.nn.Module):
+    """The whole network: encoder, residual blocks, decoder, mask.
+
+    Args:
+        settings: of the network.
+        seed: of the initial values, drawn with NumPy.
+    """
+
+    def __init__(self, settings: Settings | None = None, seed: int = 0) -> None:
+        super().__init__()
+        self.settings = settings or Settings()
+        generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed])))
+        bins, features = self.front_end.frames().bins, self.settings.features
+        self.encoder = parameter(generator.standard_normal((features, bins)) / np.sqrt(bins))
+        self.encoder_bias = parameter(np.zeros(features))
+        self.blocks = torch.nn.ModuleList(Block(self.settings, generator) for _ in range(self.settings.blocks))
+        self.decoder = parameter(generator.standard_normal((bins, features)) / np.sqrt(features))
+        self.decoder_bias = parameter(np.zeros(bins))
+        names = ["input", "encoder"]
+        names += [f"block{i}.{part}" for i in range(len(self.blocks)) for part in ("state", "y", "gate", "out")]
+        self.quantizer = Quantizer([*names, "decoder"], self.settings.qat)
+        shapes = {name: tuple(weight.shape) for name, weight in self.prunable().items()}
+        self.sparsifier = Sparsifier(shapes, self.settings.sparsity)
+
+    @property
+    def front_end(self) -> FrontEnd:
+        """The Fourier transform that the network was made for."""
+        return self.settings.front_end
+
+    @property
+    def settled(self) -> bool:
+        """Whether pruning and quantization have reached their end: only then is a checkpoint what was asked for."""
+        return self._progress >= self._settled_from()
+
+    _progress = 1.0
+
+    def _settled_from(self) -> float:
+        ends = [self.settings.sparsity.end] if self.settings.sparsity else []
+        starts = [self.settings.qat.start] if self.settings.qat else []
+        return max([0.0, *ends, *starts])
+
+    def prunable(self) -> dict[str, torch.Tensor]:
+        """Weights that pruning acts on, by name."""
+        weights = {"encoder": self.encoder}
+        for index, block in enumerate(self.blocks):
+            weights |= {f"block{index}.{part}": getattr(block, part) for part in ("b", "c", "gate")}
+        return weights | {"decoder": self.decoder}
+
+    def on_progress(self, progress: float) -> None:
+        """Called before each training step with the share of training that is done: moves pruning and quantization."""
+        self._progress = progress
+        self.sparsifier.update(progress, self.prunable())
+        qat = self.settings.qat
+        self.quantizer.switch(qat is not None and progress >= qat.start)
+
+    def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict]:
+        """Groups for the optimizer: the state space learns slower and without decay, vectors without decay."""
+        slow = ("lambda_re", "lambda_im", "log_step", ".b", ".c", ".d")
+        groups: list[list[torch.nn.Parameter]] = [[], [], []]
+        for name, weight in self.named_parameters():
+            is_slow = name.startswith("blocks.") and name.endswith(slow)
+            groups[0 if is_slow else 1 if weight.ndim > 1 else 2].append(weight)
+        return [
+            {"params": groups[0], "lr": learning_rate / 2, "weight_decay": 0.0},
+            {"params": groups[1], "lr": learning_rate, "weight_decay": weight_decay},
+            {"params": groups[2], "lr": learning_rate, "weight_decay": 0.0},
+        ]
+
+    def forward(self, noisy: torch.Tensor) -> Output:
+        """Denoise clips `(batch, samples)`."""
+        spectra = stft(noisy, self.front_end)
+        magnitude = spectra.abs()
+        raw, seen = self._run(magnitude)
+        mask = torch.relu(1 + raw)
+        denoised = istft(
+            torch.view_as_complex(torch.view_as_real(spectra) * mask[..., None]), noisy.shape[-1], self.front_end
+        )
+        rates = {name: (values != 0).float().mean() for name, values in seen.items()}
+        return Output(denoised, magnitude * mask, rates)
+
+    def mask_output(self, magnitude: torch.Tensor) -> torch.Tensor:
+        """Return the raw output for |STFT| `(batch, bin, frame)`, same shape; `relu(1 + it)` is the mask."""
+        return self._run(magnitude)[0]
+
+    def loss(self, output: Output, clean: torch.Tensor) -> torch.Tensor:
+        """Return the challenge's loss for clean clips `(batch, samples)`."""
+        return denoising.loss(output, clean, self.front_end)
+
+    def _run(self, magnitude: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        quantizer = self.quantizer
+        (x,) = quantizer.activation("input", magnitude - self.settings.offset)
+        seen = {"input": x}
+        x = torch.matmul(quantizer.weight(self.sparsifier.masked("encoder", self.encoder)), x)
+        (x,) = quantizer.activation("encoder", x + self.encoder_bias[:, None])
+        x = torch.relu(x) if self.settings.relu else x
+        seen["encoder"] = x
+        for index, block in enumerate(self.blocks):
+            x, more = block(x, self.sparsifier, quantizer, f"block{index}")
+            seen |= more
+        x = torch.matmul(quantizer.weight(self.sparsifier.masked("decoder", self.decoder)), x)
+        (x,) = quantizer.activation("decoder", x + self.decoder_bias[:, None])
+        return x, seen
+
+    @torch.no_grad()
+    def step(
+        self, magnitude: torch.Tensor, state: list[tuple[torch.Tensor, torch.Tensor]] | None = None
+    ) -> tuple[torch.Tensor, list[tuple[torch.Tensor, torch.Tensor]]]:
+        """Process one frame with normalization folded in; frame by frame this is `mask_output` in evaluation mode.
+
+        Args:
+            magnitude: |STFT| of one frame `(batch, bin)`.
+            state: what the step before returned, or None before the first frame.
+
+        Returns:
+            the raw output `(batch, bin)` and the state for the next frame.
+        """
+        q, relu = self.quantizer, self.settings.relu
+        (x,) = q.activation("input", magnitude - self.settings.offset)
+        (x,) = q.activation(
+            "encoder", x @ q.weight(self.sparsifier.masked("encoder", self.encoder)).T + self.encoder_bias
+        )
+        x = torch.relu(x) if relu else x
+        after = []
+        for index, block in enumerate(self.blocks):
+            name = f"block{index}"
+            w = quantized(block.folded(self.sparsifier, name), q)
+            before = state[index] if state else (torch.zeros_like(w.a[0]),) * 2
+            re = w.a[0] * before[0] - w.a[1] * before[1] + x @ w.b[0].T + w.bias_x[0]
+            im = w.a[0] * before[1] + w.a[1] * before[0] + x @ w.b[1].T + w.bias_x[1]
+            after.append((re, im))
+            re, im = q.activation(f"{name}.state", re, im)
+            if relu:
+                passed = (re > 0) | ((re == 0) & (im > 0))
+                re, im = re * passed, im * passed
+            (y,) = q.activation(f"{name}.y", 2 * (re @ w.c[0].T - im @ w.c[1].T) + w.d * x + w.bias_y)
+            z = activation(y, relu)
+            (pre,) = q.activation(f"{name}.gate", z @ w.gate.T + w.gate_bias)
+            x = x + z * torch.sigmoid(pre)
+            (x,) = q.activation(f"{name}.out", torch.relu(x) if relu else x)
+        (x,) = q.activation(
+            "decoder", x @ q.weight(self.sparsifier.masked("decoder", self.decoder)).T + self.decoder_bias
+        )
+        return x, after
