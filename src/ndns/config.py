@@ -220,9 +220,13 @@ class Score(Section):
 
 
 class Cost(Section):
-    """Settings of the challenge's proxies."""
+    """Settings of the challenge's proxies and of the Loihi 2 model."""
 
     encdec_repeats: int = Field(5, ge=1, description="timed repetitions of encode + decode")
+    chips: int = Field(8, ge=1, description="Loihi 2 chips that a program may take; Kapoho Point has 8")
+    exact_clips: int = Field(
+        16, ge=0, description="clips run again on the engine, so that the work of each core in each step is known"
+    )
 
 
 class Board(Section):
