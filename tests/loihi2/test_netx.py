@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ndns.config import FrontEnd
 from ndns.errors import UserError
 from ndns.loihi2 import engine, netx
-from ndns.loihi2.nodes import Delta, Sigma, SigmaDelta, Synapse
+from ndns.loihi2.nodes import Affine, CubaLIF, Delta, DiagonalSSM, S5Block, ScaledSynapse, Sigma, SigmaDelta, Synapse
 from ndns.loihi2.program import Program
 
 
@@ -224,3 +224,42 @@ def test_nothing_half_written_stays(tmp_path):
     with pytest.raises(UserError, match=r"Odd\.thing"):
         netx.write(tmp_path / "p.net", Program((Odd(), Sigma(3)), ("a", "b")))
     assert not list(tmp_path.iterdir())
+
+
+def test_spiking_and_state_space_nodes_are_kept_too(tmp_path):
+    generator = np.random.default_rng(2)
+
+    def weights(*shape: int) -> np.ndarray:
+        return generator.integers(-100, 101, shape)
+
+    ssm = DiagonalSSM(
+        weights(3) * 200, weights(3) * 20, weights(3, 4), weights(3, 4), weights(4, 3), weights(4, 3), weights(4)
+    )
+    nodes = (
+        Affine(weights(4, 6), relu=True),
+        S5Block(ssm, Affine(weights(4, 4))),
+        ScaledSynapse(weights(5, 4), np.array([0, 1, 2, 3, 4]), weight_exp=-2),
+        CubaLIF(5, vth=np.arange(5) + 40, du=400, dv=200, refractory_period=1),
+    )
+    program = Program(nodes, ("encoder", "block", "fc", "spikes"))
+    netx.write(tmp_path / "p.net", program)
+    again = netx.read(tmp_path / "p.net")
+    x = generator.integers(-3000, 3000, (6, 80))
+    assert isinstance(again.nodes[1].ssm, DiagonalSSM)
+    assert again.nodes[0].relu is True
+    assert not netx.in_netx_words(program)
+    out = engine.run(again, x)
+    np.testing.assert_array_equal(out, engine.run(program, x))
+    assert 0 < np.count_nonzero(out) < out.size
+
+
+def test_scaled_synapse_is_not_mistaken_for_a_plain_one(random_sdnn, tmp_path, spectra_like):
+    drawn = random_sdnn(1)
+    scaled = ScaledSynapse(drawn.nodes[1].weight, drawn.nodes[1].delay, weight_exp=-1)
+    program = dataclasses.replace(drawn, nodes=(drawn.nodes[0], scaled, *drawn.nodes[2:]))
+    netx.write(tmp_path / "p.net", program)
+    x = spectra_like(2, 9, 100)
+    out = engine.run(netx.read(tmp_path / "p.net"), x)
+    np.testing.assert_array_equal(out, engine.run(program, x))
+    assert not np.array_equal(out, engine.run(drawn, x))
+    assert not netx.in_netx_words(program)

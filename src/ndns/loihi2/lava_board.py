@@ -1,8 +1,8 @@
 """Runs an integer program on a Loihi 2 board through Intel's lava-loihi compiler.
 
-This file follows the public tutorials of lava-dl (`netx`, PilotNet SDNN) and HAS NOT RUN ON A BOARD: neither a board nor
-the compiler, which Intel gives to members of its research community, was at hand. Adapters
-carry the input integers to the chip and the output sums back.
+This file follows the public tutorials of lava-dl (`netx`, PilotNet SDNN) and HAS NOT RUN ON A BOARD: neither a board
+nor the compiler, which Intel gives to members of its research community, was at hand. Adapters carry the input
+integers to the chip and the output sums back.
 """
 
 import numpy as np

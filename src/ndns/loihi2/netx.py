@@ -225,7 +225,7 @@ def _grouped(nodes: tuple[Node, ...]) -> list[list[Node]]:
     for index, node in enumerate(nodes):
         last = index == len(nodes) - 1
         joins = (isinstance(node, SigmaDelta) and _plain(node)) or (isinstance(node, Sigma) and last)
-        if sdnn and joins and len(layers[-1]) == 1 and isinstance(layers[-1][0], Synapse):
+        if sdnn and joins and len(layers[-1]) == 1 and type(layers[-1][0]) is Synapse:
             layers[-1].append(node)
         else:
             layers.append([node])

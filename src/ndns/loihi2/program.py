@@ -7,16 +7,21 @@ import numpy as np
 from ndns.config import FrontEnd
 from ndns.errors import UserError
 from ndns.loihi2.nodes.base import Node
-from ndns.loihi2.nodes.synapse import Synapse
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A node that sends messages through a synapse: what activity is counted of."""
+    """A node whose messages meet weights: what activity is counted of.
+
+    Attributes:
+        name: of the node that sends.
+        neurons: how many can send.
+        synapse: the node that receives; its `fan_out` `(in,)` says how many non-zero weights a message meets.
+    """
 
     name: str
     neurons: int
-    synapse: Synapse
+    synapse: Node
 
 
 @dataclass(frozen=True)
@@ -73,9 +78,9 @@ class Program:
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """The nodes that send messages through a synapse, in order: `input`, `hidden1`, `hidden2` for the SDNN."""
+        """The nodes that send messages to weights, in order: `input`, `hidden1`, `hidden2` for the SDNN."""
         pairs = zip(self.names, self.nodes, self.nodes[1:], strict=False)
-        return tuple(Layer(name, node.shape_out, after) for name, node, after in pairs if isinstance(after, Synapse))
+        return tuple(Layer(name, node.shape_out, after) for name, node, after in pairs if hasattr(after, "fan_out"))
 
     def encode(self, magnitude: np.ndarray) -> np.ndarray:
         """Return the int32 input of the network for |X| of any shape (rounded half to even in float64)."""
