@@ -15,9 +15,10 @@ from ndns.audio.stft import Frames, encode, magnitude
 from ndns.board.inputs import Clip, Evidence, System
 from ndns.errors import UserError
 
-AUDIO_BUDGET = 6_500_000
-"""Bytes of 16-bit samples that a report may hold: with base64 it stays below 10 MB even if FLAC saves nothing."""
+AUDIO_BUDGET, IMAGE_BUDGET = 5_500_000, 2_000_000
+"""Bytes of 16-bit samples and of pixels that a report may hold: with base64 it stays below 10 MB even for noise."""
 MOST_SECONDS = 12.0
+ROWS, COLUMNS = 128, 640
 RANGE_DB = 70.0
 LEVELS = 64
 RAMP = ((0, 0, 4), (28, 16, 68), (79, 18, 123), (129, 37, 129), (181, 54, 122), (229, 80, 100), (251, 135, 97))
@@ -69,11 +70,13 @@ def players(evidence: Evidence, leader: System, count: int) -> list[Player]:
     """
     chosen = ranks(leader.quality["si_snri_data"], count)
     versions = 2 + sum(bool(run.denoised) for run in evidence.runs)
-    seconds = min(MOST_SECONDS, AUDIO_BUDGET / (2 * RATE * versions * max(1, len(chosen))))
-    return [_player(evidence, leader, rank, index, int(seconds * RATE)) for rank, index in chosen]
+    tracks = max(1, versions * len(chosen))
+    samples = int(min(MOST_SECONDS * RATE, AUDIO_BUDGET / 2 / tracks))
+    columns = int(min(COLUMNS, IMAGE_BUDGET / ROWS / tracks))
+    return [_player(evidence, leader, rank, index, samples, columns) for rank, index in chosen]
 
 
-def _player(evidence: Evidence, leader: System, rank: str, index: int, samples: int) -> Player:
+def _player(evidence: Evidence, leader: System, rank: str, index: int, samples: int, columns: int) -> Player:
     clip = evidence.clips[index]
     files = [("noisy", clip.noisy, evidence.noisy)]
     files += [(run.name, run.denoised[clip.name], run) for run in evidence.runs if run.denoised]
@@ -86,7 +89,7 @@ def _player(evidence: Evidence, leader: System, rank: str, index: int, samples: 
         sounds.append(pcm)
     sounds = [pcm[:samples].astype(np.float64) / 32768 for pcm in sounds]
     gain = min(0.9 / max(1e-4, max(np.abs(sound).max(initial=0) for sound in sounds)), 10**1.5)
-    spectra = [_decibels(gain * sound) for sound in sounds]
+    spectra = [_decibels(gain * sound, columns) for sound in sounds]
     top = max(spectrum.max() for spectrum in spectra)
     tracks = [
         Track(
@@ -107,10 +110,10 @@ def _rank(place: int, total: int) -> str:
     return "Median" if place == (total - 1) // 2 else f"Rank {place + 1} of {total}"
 
 
-def _decibels(sound: np.ndarray, rows: int = 128, columns: int = 640) -> np.ndarray:
+def _decibels(sound: np.ndarray, columns: int = COLUMNS) -> np.ndarray:
     """Power spectrogram in dB `(row, column)`, high frequencies first, averaged down to at most `columns`."""
     power = magnitude(encode(sound, Frames(512, 128, "sqrt_hann")))[1:] ** 2
-    power = power.reshape(rows, -1, power.shape[1]).mean(axis=1)
+    power = power.reshape(ROWS, -1, power.shape[1]).mean(axis=1)
     if power.shape[1] > columns:
         edges = np.linspace(0, power.shape[1], columns + 1).astype(int)
         power = np.add.reduceat(power, edges[:-1], axis=1) / np.diff(edges)

@@ -1,0 +1,280 @@
+"""The report: what it says, that it is safe, self-contained and reproducible, and that its sound is the clips'."""
+
+import base64
+import io
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import matplotlib.image
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ndns.audio.io import read_pcm16, write_pcm16
+from ndns.board import listen, sections
+from ndns.board.inputs import pairs, read_evidence
+from ndns.board.report import render
+from ndns.config import Board
+from ndns.errors import UserError
+
+
+def evidence_of(study, **names):
+    options = study.options()
+    named = {
+        key: pairs(key, [options[i + 1] for i, option in enumerate(options) if option == key])
+        for key in ("--scores", "--costs", "--deployed", "--histories")
+    }
+    return read_evidence("toy", study.root / "mix/val.csv", *named.values())
+
+
+class Tags(HTMLParser):
+    """Collects start tags and checks that they are closed in order."""
+
+    VOID = ("meta", "link", "img", "input", "br", "path", "circle", "polygon", "polyline", "line")
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.seen, self.open = [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+
+@pytest.fixture
+def evidence(study):
+    return evidence_of(study)
+
+
+def test_html_is_well_formed_and_self_contained(evidence):
+    html = render(evidence, Board())
+    tags = Tags(html)
+    assert tags.open == []
+    for tag, attributes in tags.seen:
+        for key in ("src", "href", "srcset", "data", "action"):
+            if attributes.get(key):
+                assert attributes[key].startswith(("data:", "#")), (tag, attributes[key][:60])
+        assert not any(name.startswith("on") for name in attributes)
+    assert "http://" not in html
+    assert "https://" not in html
+    assert "default-src 'none'" in html
+    ids = [attributes["id"] for _, attributes in tags.seen if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    linked = {attributes["href"][1:] for tag, attributes in tags.seen if tag == "a"}
+    assert linked <= set(ids)
+    assert {"listen", "results", "power", "bands", "activity", "training", "meaning", "provenance"} <= set(ids)
+
+
+def test_names_from_files_are_escaped(study, evidence):
+    evil = '"><script>alert(1)</script>'
+    evidence = replace(
+        evidence,
+        study=evil,
+        systems=[replace(s, name=s.name if s.name == "noisy" else s.name + evil) for s in evidence.systems],
+        clips=[replace(clip, name=clip.name + evil, noise_label=evil) for clip in evidence.clips],
+    )
+    runs = [replace(run, denoised={clip + evil: path for clip, path in run.denoised.items()}) for run in evidence.runs]
+    runs = [replace(run, activity=replace(run.activity, clips=[c + evil for c in run.activity.clips])) for run in runs]
+    evidence = replace(evidence, systems=[evidence.noisy, *runs])
+    html = render(evidence, Board(team=evil))
+    assert "alert(1)" in html
+    assert evil not in html
+    assert sum(tag == "script" for tag, _ in Tags(html).seen) == 1
+
+
+def test_equal_inputs_give_equal_bytes_in_another_process(study):
+    outputs = []
+    for seed in ("1", "2"):
+        folder = study.root / f"board{seed}"
+        command = [sys.executable, "-c", "from ndns.board.cli import app; app()", "run", *study.options()]
+        environment = os.environ | {"PYTHONHASHSEED": seed, "OMP_NUM_THREADS": "1"}
+        subprocess.run([*command, "--out", str(folder)], check=True, env=environment)
+        outputs.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert outputs[0] == outputs[1]
+    assert set(outputs[0]) == {"report.html", "table.csv", "metricsboard_track_1_validation.yml"}
+
+
+def test_a_changed_score_changes_the_report(evidence):
+    noisy = evidence.noisy
+    changed = replace(noisy, quality={**noisy.quality, "ovrl": noisy.quality["ovrl"] + 0.5})
+    assert render(evidence, Board()) != render(replace(evidence, systems=[changed, *evidence.runs]), Board())
+
+
+def shifted(evidence, shift):
+    run = evidence.runs[0]
+    moved = replace(run, quality={**run.quality, "si_snri_data": run.quality["si_snri_data"] * 0 + shift})
+    return replace(evidence, systems=[evidence.noisy, moved])
+
+
+def test_headline_tells_improvement_harm_and_doubt_apart(evidence):
+    leader = sections.leader_of(evidence)
+    assert leader.name == "sdnn-seed1"
+    title, lead = sections.headline(evidence, leader)
+    gain = leader.quality["si_snri_data"].mean()
+    assert f"improves noisy speech by {gain:.1f}\u00a0dB for 14.5\u00a0million operations" in title
+    assert "6 clips" in lead
+    assert ("exceeds" in lead) == (gain > 3)
+    worse = shifted(evidence, np.full(6, -1.25))
+    title, lead = sections.headline(worse, worse.runs[0])
+    assert "worsens noisy speech by 1.2\u00a0dB" in title
+    assert "falls short of" in lead
+    doubtful = shifted(evidence, np.array([-3, 3, -2, 2, -1, 1.5]))
+    assert "not told apart from none" in sections.headline(doubtful, doubtful.runs[0])[0]
+
+
+def test_only_mixtures_make_a_report_too(evidence):
+    html = render(replace(evidence, systems=[evidence.noisy]), Board())
+    assert "No network was run" in html
+    assert "<audio" not in html
+    assert Tags(html).open == []
+
+
+def test_one_run_without_cost_activity_and_history(evidence):
+    run = replace(evidence.runs[1], cost=None, activity=None, history=[])
+    html = render(replace(evidence, systems=[run]), Board(players=1))
+    assert html.count("<audio") == 3
+    assert 'id="activity"' not in html
+    assert 'id="training"' not in html
+
+
+def sound_of(track) -> np.ndarray:
+    samples, rate = soundfile.read(io.BytesIO(base64.b64decode(track.audio.split(",")[1])), dtype="float64")
+    assert rate == 16000
+    return samples
+
+
+def test_players_hold_best_median_worst_with_one_gain(study, evidence):
+    leader = sections.leader_of(evidence)
+    found = listen.players(evidence, leader, 3)
+    gains = leader.quality["si_snri_data"]
+    assert [player.rank for player in found] == ["Best", "Median", "Worst"]
+    assert [found[0].improvement, found[2].improvement] == [gains.max(), gains.min()]
+    assert [track.name for track in found[0].tracks] == ["noisy", "sdnn-seed1", "intel_sdnn", "clean"]
+    for player in found:
+        factor = 10 ** (player.gain_db / 20)
+        files = [player.clip.noisy, *(run.denoised[player.clip.name] for run in evidence.runs), player.clip.clean]
+        sounds = [sound_of(track) for track in player.tracks]
+        for sound, path in zip(sounds, files, strict=True):
+            np.testing.assert_allclose(sound, factor * read_pcm16(path) / 32768, atol=0.51 / 32768)
+        assert max(np.abs(sound).max() for sound in sounds) == pytest.approx(0.9, abs=1e-3)
+
+
+def test_spectrogram_shows_a_tone_where_it_is(tmp_path):
+    tone = np.sin(2 * np.pi * 2000 * np.arange(16000) / 16000)
+    tone[8000:] = 0
+    picture = np.clip((listen._decibels(tone) + 40) / 70, 0, 1)
+    pixels = matplotlib.image.imread(io.BytesIO(base64.b64decode(listen._image_url(picture).split(",")[1])))
+    assert pixels.shape[0] == 128
+    brightness = pixels[..., :3].sum(axis=2)
+    left, right = brightness[:, 20:50].mean(axis=1), brightness[:, 80:].mean(axis=1)
+    assert abs((127 - int(left.argmax())) * 8000 / 128 - 2000) <= 63
+    assert left.max() > 1.5
+    assert right.max() < 0.1
+
+
+def test_a_missing_or_shortened_clip_is_named(study, evidence):
+    clip = listen.players(evidence, evidence.runs[0], 1)[0].clip
+    path = evidence.runs[1].denoised[clip.name]
+    write_pcm16(path, read_pcm16(path)[:-7])
+    with pytest.raises(UserError, match=rf"{clip.name}.flac: has 23993 samples but its mixture 24000"):
+        render(evidence, Board(players=1))
+    path.unlink()
+    with pytest.raises(UserError, match=rf"{clip.name}.flac: no such recording"):
+        render(evidence, Board(players=1))
+
+
+@pytest.mark.parametrize("count", [1, 6])
+def test_report_stays_below_ten_megabytes_with_long_noise(count, evidence):
+    noise = np.random.default_rng(0).integers(-20000, 20000, 30 * 16000).astype(np.int16)
+    for clip in evidence.clips:
+        for path in (clip.noisy, clip.clean, *(run.denoised[clip.name] for run in evidence.runs)):
+            write_pcm16(path, noise)
+    clips = [replace(clip, seconds=30.0) for clip in evidence.clips]
+    html = render(replace(evidence, clips=clips), Board(players=count))
+    assert 1e6 * count < len(html) < 10e6
+    assert "of 30.0 s" in html
+
+
+@given(st.lists(st.one_of(st.floats(-20, 20), st.just(float("nan"))), min_size=1, max_size=30), st.integers(0, 8))
+def test_ranks_run_from_best_to_worst(values, count):
+    array = np.array(values)
+    chosen = listen.ranks(array, count)
+    finite = array[np.isfinite(array)]
+    assert len(chosen) == min(count, len(finite))
+    indices = [index for _, index in chosen]
+    assert len(set(indices)) == len(indices)
+    assert all(array[a] >= array[b] for a, b in pairwise(indices))
+    if len(chosen) > 1:
+        assert (array[indices[0]], array[indices[-1]]) == (finite.max(), finite.min())
+    elif len(chosen) == 1:
+        assert abs((finite > array[indices[0]]).sum() - (finite < array[indices[0]]).sum()) <= max(
+            1, (finite == array[indices[0]]).sum()
+        )
+
+
+def test_bands_hold_each_clip_once(evidence):
+    snr = [-5.0, -0.01, 0.0, 4.99, 5.0, 19.9]
+    clips = [replace(clip, snr_db=value) for clip, value in zip(evidence.clips, snr, strict=True)]
+    found = sections.bands(replace(evidence, clips=clips))
+    assert [(band.name, band.clips) for band in found] == [
+        ("−5 to 0", 2),
+        ("0 to 5", 2),
+        ("5 to 10", 1),
+        ("15 to 20", 1),
+    ]
+    values = evidence.runs[1].quality["si_snri_data"]
+    assert found[0].values[1][0] == "intel_sdnn"
+    assert found[0].values[1][1].mean == pytest.approx(values[:2].mean())
+
+
+def test_activity_is_events_over_neurons(evidence):
+    run = evidence.runs[0]
+    found = sections.activity(evidence, "val_00002")
+    assert found["layers"] == ["input", "hidden1", "hidden2"]
+    name, means = found["means"][0]
+    assert name == "sdnn-seed1"
+    assert means[1] == pytest.approx(100 * run.activity.events[1].mean() / 512)
+    line = found["panels"][1].lines[0]
+    rate = 100 * run.activity.of_clip("val_00002")[1] / 512
+    assert len(line.points) == len(rate) == 190
+    np.testing.assert_allclose([y for _, y in line.points], rate)
+    assert line.points[0][0] == pytest.approx(0.004)
+    thin = sections._thinned(np.arange(1000.0), 0.008)
+    assert len(thin) == 200
+    assert thin[3] == pytest.approx((17.5 * 0.008, 17.0))
+
+
+def test_training_prefers_si_snr_and_falls_back_to_loss(evidence):
+    panels, name = sections.training(evidence)
+    assert name == "SI-SNR, dB"
+    assert {(line.name, line.dashed, len(line.points)) for line in panels[0].lines} == {
+        ("sdnn-seed1", True, 8),
+        ("sdnn-seed1", False, 8),
+    }
+    bare = [{k: v for k, v in row.items() if "si_snr" not in k} for row in evidence.runs[0].history]
+    panels, name = sections.training(replace(evidence, systems=[replace(evidence.runs[0], history=bare)]))
+    assert name == "loss"
+    assert panels[0].lines[1].points[0] == (1.0, pytest.approx(96.0))
+
+
+def test_best_of_the_networks_is_bold_and_never_the_mixture(evidence):
+    html = render(evidence, Board())
+    quality = html.split('<caption class="hidden">Quality of each system')[1].split("</table>")[0]
+    rows = {re.search(r'data-sort="([^"]*)"', row).group(1): row for row in quality.split("<tr")[2:]}
+    assert rows["sdnn-seed1"].count("<b>") == 8
+    assert rows["noisy"].count("<b>") == 0
+    cost = html.split('<caption class="hidden">Cost of each system')[1].split("</table>")[0]
+    assert "<b>11.50</b>" in cost

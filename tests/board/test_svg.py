@@ -1,0 +1,85 @@
+"""Scales, ticks and label places as rules that hold for all inputs."""
+
+import re
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ndns.board.charts import WIDE, Line, Panel, Point, panels, scatter
+from ndns.board.published import published
+from ndns.board.svg import SHAPES, Labels, Scale, padded, shape_at, ticks
+from ndns.board.table import Estimate
+
+SANE = st.floats(-1e4, 1e4)
+
+
+@given(SANE, st.floats(1e-3, 1e4), st.integers(2, 9))
+def test_ticks_are_even_inside_and_about_as_many_as_asked(low, span, count):
+    found = ticks(low, low + span, count)
+    assert 1 <= len(found) <= count + 1
+    assert all(low - 1e-6 * span <= value <= low + span * (1 + 1e-6) for value in found)
+    gaps = [b - a for a, b in pairwise(found)]
+    assert all(gap == pytest.approx(gaps[0], rel=1e-3) for gap in gaps)
+
+
+@given(st.lists(SANE, min_size=1, max_size=9), st.lists(SANE, max_size=2))
+def test_padded_range_holds_all_values(values, include):
+    low, high = padded(values, include)
+    assert low < min([*values, *include]) + 1e-12
+    assert high > max([*values, *include]) - 1e-12
+    assert low < high
+
+
+def test_scales_are_linear_and_logarithmic():
+    assert Scale(0, 10, 100, 0)(2.5) == 75
+    assert Scale(1, 10_000, 0, 400, log=True)(100) == pytest.approx(200)
+
+
+@given(st.lists(st.tuples(st.floats(0, 300), st.floats(0, 300), st.text("abc ", min_size=1, max_size=20)), max_size=25))
+def test_labels_never_overlap_and_stay_inside(points):
+    labels = Labels(300, 300)
+    for x, y, _ in points:
+        labels.block(x, y, 4)
+    blocked = len(labels.taken)
+    placed = [labels.place(x, y, text, 8, 10) for x, y, text in points]
+    boxes = labels.taken[blocked:]
+    assert len(boxes) == sum(spot is not None for spot in placed)
+    for index, a in enumerate(boxes):
+        assert a[0] >= 10
+        assert a[2] <= 300
+        for b in [*boxes[:index], *labels.taken[:blocked]]:
+            assert a[0] >= b[2] or b[0] >= a[2] or a[1] >= b[3] or b[1] >= a[3]
+
+
+def test_a_lone_label_stands_right_of_its_point():
+    assert Labels(300, 300).place(50, 50, "name", 8, 0) == (58, 54, "start")
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_shapes_surround_their_point(shape):
+    numbers = [float(n) for n in re.findall(r"-?\d+\.\d+", shape_at(40, 60, 5, shape))]
+    xs, ys = numbers[0::2], numbers[1::2]
+    assert sum(xs) / len(xs) == pytest.approx(40, abs=1)
+    assert sum(ys) / len(ys) == pytest.approx(60, abs=1)
+
+
+@given(st.lists(st.tuples(st.floats(0.02, 1e5), st.floats(-20, 20)), min_size=1, max_size=6))
+def test_scatter_keeps_every_mark_inside(systems):
+    points = [Point(f"run{i}", i, x, x / 2, Estimate(y, y - 1, y + 1)) for i, (x, y) in enumerate(systems)]
+    wide = str(scatter(points, published())).split("</svg>")[0]
+    height = float(re.search(r'height="([\d.]+)"', wide).group(1))
+    for x, y in re.findall(r'<circle cx="(-?[\d.]+)" cy="(-?[\d.]+)"', wide):
+        assert 0 <= float(x) <= WIDE
+        assert 0 <= float(y) <= height
+    for name in (point.name for point in points):
+        assert f"<title>{name}:" in wide
+    assert wide.count('class="entry"') == 16
+
+
+def test_text_in_drawings_is_escaped():
+    drawn = str(panels([Panel("<x>", [Line("a", 0, [(0, 1), (1, 2)])])], "t & s", "y"))
+    assert "<x>" not in drawn
+    assert "&lt;x&gt;" in drawn
+    assert "t &amp; s" in drawn
