@@ -14,8 +14,8 @@ from ndns.loihi2.nodes.base import LAVA, Mode, State
 if TYPE_CHECKING:
     from ndns.loihi2.program import Program
 
-CHUNK = 64
-"""Steps between two looks at the clock of a chunk: large enough for BLAS, small enough for the cache."""
+CHUNK = 128
+"""Steps computed at once: enough to hide the cost of a call, few enough for the cache (bench/engine.py)."""
 
 
 @dataclass(frozen=True)

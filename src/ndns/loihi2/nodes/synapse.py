@@ -11,10 +11,10 @@ from ndns.loihi2.nodes.base import LAVA, Mode, State
 MAX_DELAY = 62
 """Largest delay in steps that the chip's synapses hold (lava.lib.dl.netx clips to it)."""
 
-COLUMN_ABOVE = 0.12
+COLUMN_ABOVE = 0.02
 """Share of non-zero weights from which whole columns, vectorized, beat a list of non-zero weights (bench/engine.py)."""
 
-BLAS_ABOVE = 0.75
+BLAS_ABOVE = 0.9
 """Share of non-zero messages from which a float32 BLAS product beats events (bench/engine.py)."""
 
 _BLAS_STEPS = 8
