@@ -1,0 +1,143 @@
+"""Sparse S5: initial values, streaming, folding, pruning, quantization in training."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ndns.config import S5 as Settings
+from ndns.config import Qat, Sparsity
+from ndns.models.hippo import hippo_eigen
+from ndns.models.quantization import rounded, weight_exponent
+from ndns.models.s5 import S5
+from ndns.models.sparsity import Sparsifier, largest, layer_densities
+
+VARIANTS = {
+    "dense": {},
+    "relufied": {"relu": True},
+    "sparse": {"relu": True, "sparsity": Sparsity(density=0.2)},
+    "sparse quantized": {"relu": True, "sparsity": Sparsity(density=0.2), "qat": Qat()},
+}
+
+
+def trained(**settings):
+    """A network after a few steps, so that statistics and ranges are not the initial ones."""
+    torch.manual_seed(0)
+    model = S5(Settings(kind="s5", width=0.125, **settings), seed=3)
+    optimizer = torch.optim.AdamW(model.parameter_groups(1e-3, 0.01))
+    for progress in (0.0, 0.3, 0.6, 0.9, 1.0):
+        model.on_progress(progress)
+        clean = 0.05 * torch.randn(2, 6000)
+        model.loss(model(clean + 0.02 * torch.randn(2, 6000)), clean).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return model.eval()
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_step_equals_forward(variant):
+    model = trained(**VARIANTS[variant])
+    magnitude = 3 * torch.rand(2, 257, 60)
+    with torch.no_grad():
+        whole = model.mask_output(magnitude)
+    state, frames = None, []
+    for t in range(magnitude.shape[-1]):
+        raw, state = model.step(magnitude[..., t], state)
+        frames.append(raw)
+    # Rounded activations may fall on the other side of a step: one unit of the last place at most.
+    unit = 2.0 ** -model.quantizer.exponent("decoder") if model.quantizer.enabled else 0
+    assert (torch.stack(frames, dim=-1) - whole).abs().max() <= 1e-4 * whole.abs().max() + 8 * unit
+    assert whole.std() > 0.01
+
+
+def test_widths_and_parameters_follow_the_factor():
+    model = S5(Settings(kind="s5", width=1.0))
+    assert (model.settings.features, model.settings.states) == (192, 128)
+    assert sum(weight.numel() for weight in model.prunable().values()) == 2 * 257 * 192 + 3 * (4 * 128 * 192 + 192**2)
+
+
+def test_hippo_block_is_the_normal_part_of_legs():
+    values, vectors = hippo_eigen()
+    index = np.arange(16)
+    outer = np.sqrt(np.outer(2 * index + 1, 2 * index + 1))
+    legs = -(np.tril(outer, -1) + np.diag(index + 1.0))
+    normal = legs + np.outer(np.sqrt(index + 0.5), np.sqrt(index + 0.5))
+    assert np.allclose(normal @ vectors, vectors * values, atol=1e-10)
+    assert (values.imag < 0).all()
+
+
+def test_the_relufied_network_is_sparse_where_it_says():
+    model = trained(relu=True)
+    rates = model(0.05 * torch.randn(2, 6000)).rates
+    for name, rate in rates.items():
+        if name != "input":
+            assert rate < 0.999, name
+    assert trained()(0.05 * torch.randn(2, 6000)).rates["block0.z"] == 1
+
+
+def test_normalization_folds_away():
+    model = trained(relu=True)
+    block = model.blocks[0]
+    x = torch.randn(3, model.settings.features, 20)
+    folded, plain = (fold(model.sparsifier, "block0") for fold in (block.folded, block.weights))
+    direct = torch.matmul(plain.b[0], block.norm(x))
+    assert torch.allclose(torch.matmul(folded.b[0], x) + folded.bias_x[0][:, None], direct, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["ste", "iht"])
+def test_pruned_entries_stay_zero_in_the_discretized_input_weights(method):
+    model = trained(relu=True, sparsity=Sparsity(density=0.2, method=method))
+    for index, block in enumerate(model.blocks):
+        b = block.folded(model.sparsifier, f"block{index}").b
+        both_zero = (b == 0).all(dim=0)
+        kept = model.sparsifier.densities[f"block{index}.b"]
+        assert abs(1 - both_zero.float().mean().item() - kept) < 0.01
+        assert ((b[0] == 0) == (b[1] == 0)).float().mean() > 0.999
+
+
+def test_straight_through_keeps_shadow_weights_and_hard_thresholding_does_not():
+    for method, alive in (("ste", True), ("iht", False)):
+        model = trained(relu=True, sparsity=Sparsity(density=0.2, method=method))
+        model.on_progress(1.0)
+        assert (model.encoder != 0).float().mean().item() == pytest.approx(1.0 if alive else 0.2, abs=0.25)
+        gradient = torch.autograd.grad(model.loss(model(torch.randn(1, 4000)), torch.randn(1, 4000)), model.encoder)[0]
+        assert (gradient != 0).float().mean() > 0.5
+
+
+@given(st.floats(0.05, 0.6), st.integers(1, 6), st.integers(2, 9), st.integers(2, 9))
+def test_erk_meets_the_total_density(density, layers, rows, columns):
+    shapes = {f"w{i}": (rows * 3 * (i + 1), columns * 2) for i in range(layers)} | {"c": (2, 12, 20)}
+    found = layer_densities(shapes, density, "erk")
+    numbers = {name: int(np.prod(shape)) for name, shape in shapes.items()}
+    total = sum(found[name] * numbers[name] for name in shapes) / sum(numbers.values())
+    assert total == pytest.approx(density, rel=1e-6)
+    assert all(0 < value <= 1 for value in found.values())
+
+
+def test_schedule_is_cubic():
+    sparsifier = Sparsifier({"w": (100, 100)}, Sparsity(density=0.1, distribution="uniform", start=0.0, end=1.0))
+    weight = torch.randn(100, 100)
+    for progress, kept in ((0.0, 1.0), (0.5, 1 - 0.9 * (1 - 0.5**3)), (1.0, 0.1)):
+        sparsifier._calls = 0
+        sparsifier.update(progress, {"w": weight})
+        assert sparsifier.mask_w.float().mean().item() == pytest.approx(kept, abs=0.002)
+
+
+def test_the_largest_complex_entries_are_kept_together():
+    weight = torch.stack([torch.tensor([[3.0, 0.1]]), torch.tensor([[0.0, 0.2]])])
+    assert largest(weight, 0.5).tolist() == [[True, False]]
+
+
+@given(st.floats(1e-3, 1e3), st.integers(2, 8))
+def test_weight_exponent_is_the_largest_that_fits(extent, bits):
+    weight = torch.tensor([extent, -extent / 3])
+    exponent, top = weight_exponent(weight, bits), 2 ** (bits - 1) - 1
+    assert torch.round(weight * 2.0**exponent).abs().max() <= top
+    assert torch.round(weight * 2.0 ** (exponent + 1)).abs().max() > top
+    assert (rounded(weight, bits) - weight).abs().max() <= 0.5001 * 2.0**-exponent
+
+
+def test_wrong_widths_are_refused():
+    with pytest.raises(ValueError, match="multiple of 1/16"):
+        Settings(kind="s5", width=0.3)
