@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 
 from ndns.config import Sdnn as SdnnSettings
 from ndns.errors import UserError
@@ -52,8 +52,9 @@ def build(settings: BaseModel, seed: int = 0) -> torch.nn.Module:
 def save(model: torch.nn.Module, path: str | Path) -> None:
     """Write weights and settings of a network as safetensors, atomically."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    data = to_bytes(tensors, metadata={METADATA: model.settings.model_dump_json()})
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={METADATA: model.settings.model_dump_json()})
+        temporary.write_bytes(data)
 
 
 def load(path: str | Path) -> torch.nn.Module:

@@ -17,7 +17,7 @@ from ndns.config import Sdnn as Settings
 from ndns.errors import UserError
 from ndns.models import denoising, sigma_delta
 from ndns.models.denoising import Output
-from ndns.models.frontend import istft, stft
+from ndns.models.frontend import masked_istft, stft
 
 LAYERS = ("input", "hidden1", "hidden2")
 """Layers that send messages, in order."""
@@ -88,16 +88,23 @@ class Sdnn(torch.nn.Module):
         """
         spectra = stft(noisy, self.front_end)
         magnitude = spectra.abs()
-        waited = self.settings.mask_delay - 1
-        padded = torch.nn.functional.pad(magnitude, (0, max(waited, 0)))
-        messages, raw = self._run(padded.transpose(1, 2))
-        raw = torch.nn.functional.pad(raw.transpose(1, 2)[..., max(waited, 0) :], (max(-waited, 0), 0))
-        mask = torch.relu(raw[..., : magnitude.shape[-1]] + 1)
-        denoised = istft(
-            torch.view_as_complex(torch.view_as_real(spectra) * mask[..., None]), noisy.shape[-1], self.front_end
-        )
-        rates = {name: (sent != 0).float().mean() for name, sent in zip(LAYERS, messages, strict=True)}
+        messages, raw = self._run(self._awaited(magnitude).transpose(1, 2))
+        mask = torch.relu(self._timed(raw.transpose(1, 2)) + 1)
+        denoised = masked_istft(spectra, mask, noisy.shape[-1], self.front_end)
+        rates = {
+            name: torch.count_nonzero(sent.detach()) / sent.numel() for name, sent in zip(LAYERS, messages, strict=True)
+        }
         return Output(denoised, magnitude * mask, rates)
+
+    def _awaited(self, magnitude: torch.Tensor) -> torch.Tensor:
+        """Append the frames of silence that are heard while the last masks are awaited."""
+        waiting = self.settings.mask_delay - 1
+        return torch.nn.functional.pad(magnitude, (0, waiting)) if waiting > 0 else magnitude
+
+    def _timed(self, raw: torch.Tensor) -> torch.Tensor:
+        """Move raw output `(batch, bin, frame)` to the frames that it masks."""
+        waiting = self.settings.mask_delay - 1
+        return torch.nn.functional.pad(raw[..., :-1], (1, 0)) if waiting < 0 else raw[..., waiting:]
 
     def mask_output(self, magnitude: torch.Tensor) -> torch.Tensor:
         """Return the network's raw output for |STFT| `(batch, bin, frame)`, same shape; `relu(it + 1)` is the mask.

@@ -154,11 +154,21 @@ class _Output(torch.autograd.Function):
 
 def _product_gradients(ctx, gradient: torch.Tensor, messages: torch.Tensor, weight: torch.Tensor):
     """Gradients of `product`: of the messages (None where nothing needs it) and of the weight."""
-    image, kernel, outward = _image(messages), weight[:, :, None, None], _image(gradient)
-    inward = None
-    if ctx.needs_input_grad[0]:
-        inward = _rows(torch.nn.grad.conv2d_input(image.shape, kernel, outward))
-    return inward, torch.nn.grad.conv2d_weight(image, kernel.shape, outward)[:, :, 0, 0]
+    inward = product(gradient, weight.T.contiguous()) if ctx.needs_input_grad[0] else None
+    _, outward, _ = torch.ops.aten.convolution_backward(
+        _image(gradient),
+        _image(messages),
+        weight[:, :, None, None],
+        bias_sizes=None,
+        stride=[1, 1],
+        padding=[0, 0],
+        dilation=[1, 1],
+        transposed=False,
+        output_padding=[0, 0],
+        groups=1,
+        output_mask=[False, True, False],
+    )
+    return inward, outward[:, :, 0, 0]
 
 
 def _image(values: torch.Tensor) -> torch.Tensor:
