@@ -69,12 +69,14 @@ class Cell:
         inputs: for each of its input ports the integers `(steps, *port shape)`.
         loops: recurrent synapses (`run_live` only).
         last: process whose output ports are all recorded, if another one: the end of a chain (`run_live` only).
+        watch: names of variables of `process` that are reported as well.
     """
 
     process: Any
     inputs: Mapping[str, np.ndarray]
     loops: Sequence[Loop] = ()
     last: Any = None
+    watch: Sequence[str] = ()
 
     @property
     def recorded(self) -> list[Any]:
@@ -90,7 +92,7 @@ def run_live(cells: Sequence[Cell], tag: str = "fixed_pt") -> list[dict[str, np.
         tag: which of lava's ProcessModels, `fixed_pt` (integers) or `floating_pt`.
 
     Returns:
-        for each cell what its output ports sent, `(steps, *port shape)`.
+        for each cell what its output ports sent, `(steps, *port shape)`, and the watched variables after the last step.
 
     Raises:
         UserError: the number of steps differs between inputs, or lava-nc is not installed.
@@ -106,12 +108,13 @@ def run_live(cells: Sequence[Cell], tag: str = "fixed_pt") -> list[dict[str, np.
         probe = Probe.around(cells, Path(folder) / "received.npz")
         try:
             probe.run(condition=RunSteps(num_steps=steps), run_cfg=Loihi2SimCfg(select_tag=tag))
+            watched = [{name: getattr(cell.process, name).get() for name in cell.watch} for cell in cells]
         finally:
             probe.stop()
         with np.load(Path(folder) / "received.npz", allow_pickle=False) as received:
             return [
-                {port.name: received[f"{index}.{port.name}"] for port in cell.recorded}
-                for index, cell in enumerate(cells)
+                {port.name: received[f"{index}.{port.name}"] for port in cell.recorded} | variables
+                for index, (cell, variables) in enumerate(zip(cells, watched, strict=True))
             ]
 
 
@@ -133,9 +136,7 @@ def run_chain(nodes: Sequence[Any], x: np.ndarray) -> np.ndarray:
 
     strange = [type(node).__name__ for node in nodes if type(node) not in PROCESSES]
     if strange:
-        raise UserError(
-            f"a chain in lava takes {[kind.__name__ for kind in PROCESSES]}, not {strange[0]}."
-        )
+        raise UserError(f"a chain in lava takes {[kind.__name__ for kind in PROCESSES]}, not {strange[0]}.")
     processes = [PROCESSES[type(node)](node) for node in nodes]
     for before, after in itertools.pairwise(processes):
         before.s_out.connect(after.a_in)
@@ -150,7 +151,7 @@ def drive(cell: Cell, model_class: type | None = None) -> dict[str, np.ndarray]:
         model_class: the ProcessModel; found as lava does it (`fixed_pt`) if not given.
 
     Returns:
-        what each output port sent, `(steps, *port shape)`.
+        what each output port sent, `(steps, *port shape)`, and the watched variables after each step.
     """
     import_lava()
     from lava.magma.compiler.builders.py_builder import PyProcessBuilder
@@ -167,6 +168,7 @@ def drive(cell: Cell, model_class: type | None = None) -> dict[str, np.ndarray]:
     model = builder.build()
     feeds = {port.name: _Feed(cell.inputs[port.name]) for port in process.in_ports}
     records = {port.name: _Record() for port in process.out_ports}
+    watched = {name: _Record() for name in cell.watch}
     for port in [*process.in_ports, *process.out_ports]:
         kind = getattr(model_class, port.name)
         behind = feeds.get(port.name) or records[port.name]
@@ -174,7 +176,9 @@ def drive(cell: Cell, model_class: type | None = None) -> dict[str, np.ndarray]:
     for step in range(steps):
         model.time_step = step + 1
         model.run_spk()
-    return {name: np.stack(record.sent) for name, record in records.items()}
+        for name, record in watched.items():
+            record.send(np.array(getattr(model, name)))
+    return {name: np.stack(record.sent) for name, record in (records | watched).items()}
 
 
 def _common_steps(cells: Sequence[Cell]) -> int:

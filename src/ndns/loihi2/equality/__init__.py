@@ -7,7 +7,7 @@ widths and stay silent. Tests, golden vectors and `bench/equality.py` share them
 from collections.abc import Callable
 
 from ndns.loihi2.equality import graded, s5, spiking, synapses
-from ndns.loihi2.equality.pair import Pair, Rng, live
+from ndns.loihi2.equality.pair import Pair, Rng, compare, live
 
 PROGRAMS: dict[str, Callable[[Rng, int], Pair]] = {
     draw.__name__: draw
@@ -25,4 +25,4 @@ PROGRAMS: dict[str, Callable[[Rng, int], Pair]] = {
 OWN_MODELS = ("s4d", "s5", "affine", "s5_block")
 """Kinds without a fixed-point model in lava-nc: compared with own ProcessModels (`lava_procs/s5`)."""
 
-__all__ = ["OWN_MODELS", "PROGRAMS", "Pair", "live"]
+__all__ = ["OWN_MODELS", "PROGRAMS", "Pair", "compare", "live"]

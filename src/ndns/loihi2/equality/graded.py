@@ -40,7 +40,7 @@ def norm_vec_delay(rng: Rng, steps: int) -> Pair:
     vth = int(rng.choice([0, 1, rng.integers(1, 5000)]))
     x = inputs(rng, steps, 2 * SIZE, 1 << int(rng.integers(2, 24)))
     process = LavaNormVecDelay(shape=(SIZE,), vth=vth)
-    return pair(NormVecDelay(SIZE, vth), process, x, ("a_in1", "a_in2"), outputs=("s_out", "s2_out"))
+    return pair(NormVecDelay(SIZE, vth), process, x, ("a_in1", "a_in2"), ("v",), outputs=("s_out", "s2_out"))
 
 
 def inverse_square_root(rng: Rng, steps: int) -> Pair:
@@ -70,7 +70,7 @@ def delta(rng: Rng, steps: int) -> Pair:
 
     fields = _sdn_fields(rng)
     x = inputs(rng, steps, SIZE, 1 << int(rng.integers(2, 20)))
-    return pair(Delta(SIZE, **fields), LavaDelta(shape=(SIZE,), **fields), x)
+    return pair(Delta(SIZE, **fields), LavaDelta(shape=(SIZE,), **fields), x, watch=("act", "residue"))
 
 
 def _sdn_fields(rng: Rng) -> dict[str, int]:
@@ -94,7 +94,7 @@ def sigma_delta(rng: Rng, steps: int) -> Pair:
     process = LavaSigmaDelta(shape=(SIZE,), **fields, bias=bias, act_mode=act_mode)
     x = inputs(rng, steps, SIZE, 1 << int(rng.integers(3, 29)))
     x[rng.random(x.shape) < 0.1] = fields["vth"] << (fields["spike_exp"] + fields["state_exp"])
-    return pair(node, process, x)
+    return pair(node, process, x, watch=("sigma", "act", "residue"))
 
 
 def sigma(rng: Rng, steps: int) -> Pair:
@@ -102,4 +102,5 @@ def sigma(rng: Rng, steps: int) -> Pair:
     import_lava()
     from lava.proc.sdn.process import Sigma as LavaSigma
 
-    return pair(Sigma(SIZE), LavaSigma(shape=(SIZE,)), inputs(rng, steps, SIZE, 1 << int(rng.integers(3, 31))))
+    x = inputs(rng, steps, SIZE, 1 << int(rng.integers(3, 31)))
+    return pair(Sigma(SIZE), LavaSigma(shape=(SIZE,)), x, watch=("sigma",))

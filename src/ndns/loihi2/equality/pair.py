@@ -1,11 +1,11 @@
 """A node and lava's process with the same parameters and the same input."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ndns.loihi2.lava_process import Cell, drive, import_lava, run_live
+from ndns.loihi2.lava_process import Cell, Loop, drive, import_lava, run_live
 from ndns.loihi2.nodes.base import Node
 
 Rng = np.random.Generator
@@ -32,35 +32,63 @@ class Pair:
     tag: str = "fixed_pt"
     drives: bool = True
 
-    def ours(self) -> np.ndarray:
-        """Return the node's output `(steps, shape_out)`."""
-        return self.node.run(self.node.init(1), self.x)[0]
+    def ours(self) -> dict[str, np.ndarray]:
+        """Return the node's output `sent` `(steps, shape_out)` and the watched states after each step."""
+        sent = self.node.run(self.node.init(1), self.x)[0]
+        state, traces = self.node.init(1), {name: [] for name in self.cell.watch}
+        for step in range(self.x.shape[1]):
+            self.node.run(state, self.x[:, step : step + 1])
+            for name, trace in traces.items():
+                trace.append(state[name][0].copy())
+        return {"sent": sent} | {name: np.stack(trace) for name, trace in traces.items()}
 
-    def lavas(self, sent: dict[str, np.ndarray]) -> np.ndarray:
-        """Return what lava sent as `(steps, shape_out)`."""
-        return np.concatenate([sent[name] for name in self.outputs], axis=1).astype(np.int64)
+    def lavas(self, found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return lava's answer with the names of `ours`."""
+        sent = np.concatenate([found[name] for name in self.outputs], axis=1).astype(np.int64)
+        return {"sent": sent} | {name: found[name] for name in self.cell.watch}
 
-    def driven(self) -> np.ndarray:
-        """Step lava's ProcessModel here and return its output `(steps, shape_out)`."""
+    def driven(self) -> dict[str, np.ndarray]:
+        """Step lava's ProcessModel here and return its answer, watched states after each step."""
         import_lava()
         from lava.proc.lif.models import PyLifRefractoryModelFloat
 
         return self.lavas(drive(self.cell, PyLifRefractoryModelFloat if self.tag == "floating_pt" else None))
 
 
-def live(pairs: Sequence[Pair]) -> list[np.ndarray]:
-    """Run all pairs in lava, one run a tag, and return lava's output of each `(steps, shape_out)`."""
-    results: dict[int, np.ndarray] = {}
+def live(pairs: Sequence[Pair]) -> list[dict[str, np.ndarray]]:
+    """Run all pairs in lava, one run a tag, and return lava's answers, watched states after the last step."""
+    results: dict[int, dict[str, np.ndarray]] = {}
     for tag in ("fixed_pt", "floating_pt"):
         chosen = [index for index, pair in enumerate(pairs) if pair.tag == tag]
-        sent = run_live([pairs[index].cell for index in chosen], tag) if chosen else []
-        results |= {index: pairs[index].lavas(ports) for index, ports in zip(chosen, sent, strict=True)}
+        found = run_live([pairs[index].cell for index in chosen], tag) if chosen else []
+        results |= {index: pairs[index].lavas(answer) for index, answer in zip(chosen, found, strict=True)}
     return [results[index] for index in range(len(pairs))]
 
 
-def pair(node: Node, process, x: np.ndarray, ports: Sequence[str] = ("a_in",), **options) -> Pair:
+def compare(ours: Mapping[str, np.ndarray], lavas: Mapping[str, np.ndarray]) -> tuple[int, int]:
+    """Return how many integers were compared and how many differ; a state lava gave once is compared with the last."""
+    values = mismatches = 0
+    for name, theirs in lavas.items():
+        mine = ours[name][-1] if np.ndim(theirs) < np.ndim(ours[name]) else ours[name]
+        if np.shape(mine) != np.shape(theirs):
+            raise ValueError(f"{name}: {np.shape(mine)} here, {np.shape(theirs)} in lava")
+        values += np.size(theirs)
+        mismatches += int(np.count_nonzero(mine != theirs))
+    return values, mismatches
+
+
+def pair(
+    node: Node,
+    process,
+    x: np.ndarray,
+    ports: Sequence[str] = ("a_in",),
+    watch: Sequence[str] = (),
+    loops: Sequence[Loop] = (),
+    **options,
+) -> Pair:
     """Split the channels of `x` `(steps, shape_in)` evenly among the input `ports` of `process`."""
-    return Pair(node, Cell(process, dict(zip(ports, np.split(x, len(ports), axis=1), strict=True))), x[None], **options)
+    fed = dict(zip(ports, np.split(x, len(ports), axis=1), strict=True))
+    return Pair(node, Cell(process, fed, loops, watch=watch), x[None], **options)
 
 
 def inputs(rng: Rng, steps: int, width: int, limit: int) -> np.ndarray:

@@ -44,7 +44,8 @@ def s4d(rng: Rng, steps: int) -> Pair:
     from ndns.loihi2.lava_procs.s5.process import DiagonalSSMProcess
 
     node = draw_ssm(rng, diagonal=True, wide=True)
-    return pair(node, DiagonalSSMProcess(node), inputs(rng, steps, node.shape_in, 1 << int(rng.integers(4, 23))))
+    x = inputs(rng, steps, node.shape_in, 1 << int(rng.integers(4, 23)))
+    return pair(node, DiagonalSSMProcess(node), x, watch=("re", "im"))
 
 
 def s5(rng: Rng, steps: int) -> Pair:
@@ -53,7 +54,8 @@ def s5(rng: Rng, steps: int) -> Pair:
     from ndns.loihi2.lava_procs.s5.process import DiagonalSSMProcess
 
     node = draw_ssm(rng, diagonal=False, wide=False)
-    return pair(node, DiagonalSSMProcess(node), inputs(rng, steps, node.shape_in, 1 << int(rng.integers(4, 15))))
+    x = inputs(rng, steps, node.shape_in, 1 << int(rng.integers(4, 15)))
+    return pair(node, DiagonalSSMProcess(node), x, watch=("re", "im"))
 
 
 def affine(rng: Rng, steps: int) -> Pair:
@@ -80,4 +82,5 @@ def s5_block(rng: Rng, steps: int) -> Pair:
 
     ssm = draw_ssm(rng, diagonal=False, wide=False, relu=True, y_exp=int(rng.integers(10, 14)))
     node = S5Block(ssm, draw_affine(rng, WIDTH, WIDTH, x_exp=ssm.y_exp))
-    return pair(node, S5BlockProcess(node), inputs(rng, steps, node.shape_in, 1 << int(rng.integers(4, 15))))
+    x = inputs(rng, steps, node.shape_in, 1 << int(rng.integers(4, 15)))
+    return pair(node, S5BlockProcess(node), x, watch=("re", "im"))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ndns.loihi2.equality.pair import SIZE, Pair, Rng, inputs, pair
-from ndns.loihi2.lava_process import Cell, Loop, import_lava
+from ndns.loihi2.lava_process import Loop, import_lava
 from ndns.loihi2.nodes.cuba import CubaLIF
 from ndns.loihi2.nodes.rf import RF, RFZero
 from ndns.loihi2.nodes.scaled_synapse import effective_weights
@@ -26,8 +26,8 @@ def cuba(rng: Rng, steps: int) -> Pair:
     from lava.proc.lif.process import LIF
 
     fields = _cuba_fields(rng)
-    x = inputs(rng, steps, SIZE, 1 << int(rng.integers(3, 25)))
-    return pair(CubaLIF(SIZE, **fields), LIF(shape=(SIZE,), **fields), x)
+    x = inputs(rng, steps, SIZE, 1 << int(rng.choice([17, rng.integers(3, 25)])))
+    return pair(CubaLIF(SIZE, **fields), LIF(shape=(SIZE,), **fields), x, watch=("u", "v"))
 
 
 def cuba_reset(rng: Rng, steps: int) -> Pair:
@@ -37,7 +37,7 @@ def cuba_reset(rng: Rng, steps: int) -> Pair:
 
     fields = _cuba_fields(rng) | {"reset_interval": int(rng.integers(1, 20)), "reset_offset": int(rng.integers(0, 40))}
     x = inputs(rng, steps, SIZE, 1 << int(rng.integers(3, 18)))
-    return pair(CubaLIF(SIZE, **fields), LIFReset(shape=(SIZE,), **fields), x)
+    return pair(CubaLIF(SIZE, **fields), LIFReset(shape=(SIZE,), **fields), x, watch=("u", "v"))
 
 
 def cuba_ternary(rng: Rng, steps: int) -> Pair:
@@ -50,7 +50,7 @@ def cuba_ternary(rng: Rng, steps: int) -> Pair:
     low = -int(rng.choice([0, 1, high, rng.integers(0, 131072)]))
     x = inputs(rng, steps, SIZE, 1 << int(rng.integers(3, 20)))
     process = TernaryLIF(shape=(SIZE,), vth_hi=high, vth_lo=low, **fields)
-    return pair(CubaLIF(SIZE, vth=high, vth_low=low, **fields), process, x)
+    return pair(CubaLIF(SIZE, vth=high, vth_low=low, **fields), process, x, watch=("u", "v"))
 
 
 def cuba_refractory(rng: Rng, steps: int) -> Pair:
@@ -79,8 +79,8 @@ def cuba_recurrent(rng: Rng, steps: int) -> Pair:
     node = CubaLIF(SIZE, recurrent=effective_weights(weights), recurrent_exp=exponent, **fields)
     synapse = Dense(weights=weights, weight_exp=exponent)
     x = inputs(rng, steps, SIZE, 4096)
-    loop = Loop("s_out", synapse, "a_in")
-    return Pair(node, Cell(LIF(shape=(SIZE,), **fields), {"a_in": x}, (loop,)), x[None], drives=False)
+    loops = (Loop("s_out", synapse, "a_in"),)
+    return pair(node, LIF(shape=(SIZE,), **fields), x, watch=("u", "v"), loops=loops, drives=False)
 
 
 def _rf(rng: Rng, steps: int, izhikevich: bool) -> Pair:
@@ -88,13 +88,13 @@ def _rf(rng: Rng, steps: int, izhikevich: bool) -> Pair:
     from lava.proc.rf.process import RF as LavaRF
     from lava.proc.rf_iz.process import RF_IZ
 
-    period, alpha = float(rng.uniform(1.5, 60)), float(rng.choice([0, 0.01, rng.uniform(0, 0.5)]))
+    period, alpha = float(rng.choice([4, rng.uniform(1.5, 60)])), float(rng.choice([0, 0.01, rng.uniform(0, 0.5)]))
     limit, state_exp = 1 << int(rng.integers(4, 22)), int(rng.choice([1, 6, rng.integers(1, 10)]))
     fields = {"state_exp": state_exp, "decay_bits": int(rng.choice([12, rng.integers(4, 15)]))}
-    fields["vth"] = int(rng.integers(1, min(limit, (1 << 23) - 1 >> state_exp)))
+    fields["vth"] = int(rng.choice([1, 2, rng.integers(1, min(limit, (1 << 23) - 1 >> state_exp))]))
     node = RF.from_period(SIZE, period, alpha, izhikevich=izhikevich, **fields)
     process = (RF_IZ if izhikevich else LavaRF)(shape=(SIZE,), period=period, alpha=alpha, **fields)
-    return pair(node, process, inputs(rng, steps, 2 * SIZE, limit), ("a_real_in", "a_imag_in"))
+    return pair(node, process, inputs(rng, steps, 2 * SIZE, limit), ("a_real_in", "a_imag_in"), ("real", "imag"))
 
 
 def rf(rng: Rng, steps: int) -> Pair:
@@ -116,4 +116,6 @@ def rf_zero(rng: Rng, steps: int) -> Pair:
     uth = int(rng.choice([0, 1, rng.integers(1, 3000)]))
     node = RFZero.from_frequency(freqs, tau, uth=uth)
     process = LavaRFZero(shape=(SIZE,), freqs=freqs, decay_tau=tau, uth=uth)
-    return pair(node, process, inputs(rng, steps, 2 * SIZE, 1 << int(rng.integers(3, 18))), ("u_in", "v_in"))
+    return pair(
+        node, process, inputs(rng, steps, 2 * SIZE, 1 << int(rng.integers(3, 18))), ("u_in", "v_in"), ("u", "v")
+    )
