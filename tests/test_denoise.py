@@ -1,0 +1,366 @@
+"""`ndns denoise` on recordings of any rate, length and channel count, with a network that lets everything pass and
+with the released one."""
+
+import os
+import subprocess
+import sys
+from itertools import accumulate, pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import typer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from ndns import models
+from ndns.audio.io import read
+from ndns.config import FrontEnd, Sdnn
+from ndns.denoise import Lane, denoise_command, denoise_file, find_program, load_program, plan
+from ndns.errors import UserError
+from ndns.loihi2 import netx
+from ndns.loihi2.denoiser import Denoiser
+from ndns.loihi2.nodes import Delta, Sigma, Synapse
+from ndns.loihi2.program import Program
+from ndns.metrics.si_snr import si_snr
+
+CLI = typer.Typer()
+CLI.command()(denoise_command)
+
+
+def passing(n_fft: int = 512, hop: int = 128) -> Program:
+    """A network without weights: its output is 0 and the mask 1, so what comes in goes out, delayed."""
+    bins = n_fft // 2 + 1
+    nodes = (Delta(bins, 6), Synapse(np.zeros((bins, bins), int)), Sigma(bins))
+    return Program(nodes, ("input", "fc", "output"), front_end=FrontEnd(n_fft=n_fft, hop=hop))
+
+
+def noise(frames: int, channels: int = 1, seed: int = 0, keep: float = 1.0) -> np.ndarray:
+    """White noise `(frames, channels)`, or only the lowest share `keep` of its band."""
+    sound = np.random.default_rng(seed).standard_normal((frames, channels)) * 0.05
+    if keep == 1.0:
+        return sound
+    spectrum = np.fft.rfft(sound, axis=0)
+    spectrum[int(keep * len(spectrum)) :] = 0
+    return np.fft.irfft(spectrum, frames, axis=0)
+
+
+def invoke(*arguments: object) -> str:
+    result = CliRunner().invoke(CLI, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("network") / "passing.net"
+    netx.write(path, passing())
+    return path
+
+
+def test_sixteen_kilohertz_passes_bit_for_bit(network, tmp_path):
+    pcm = np.random.default_rng(1).integers(-9000, 9000, 40_123).astype(np.int16)
+    soundfile.write(tmp_path / "in.wav", pcm, 16000)
+    invoke(tmp_path / "in.wav", tmp_path / "out.wav", "--model", network)
+    found, rate = soundfile.read(tmp_path / "out.wav", dtype="int16")
+    assert rate == 16000
+    np.testing.assert_array_equal(found, pcm)
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 22050, 44100, 48000, 96000])
+def test_other_rates_keep_length_and_place(tmp_path, rate):
+    frames = int(2.7 * rate) + 13
+    sound = noise(frames, seed=rate, keep=min(0.8, 0.8 * 16000 / rate))
+    soundfile.write(tmp_path / "in.wav", sound, rate, subtype="PCM_24")
+    denoise_file(passing(), tmp_path / "in.wav", tmp_path / "out.wav")
+    found, found_rate = soundfile.read(tmp_path / "out.wav", always_2d=True)
+    assert (found_rate, found.shape) == (rate, sound.shape)
+    correlation = np.fft.irfft(np.fft.rfft(found[:, 0]) * np.conj(np.fft.rfft(sound[:, 0])))
+    assert correlation.argmax() == 0
+    middle = slice(rate // 20, -rate // 20)
+    error = found[middle] - sound[middle]
+    assert 10 * np.log10((sound[middle] ** 2).mean() / (error**2).mean()) > 60
+    assert np.abs(found[-rate // 100 :]).max() > 0.02
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(0, 3000),
+    st.sampled_from([4000, 11025, 16000, 44100]),
+    st.integers(1, 3),
+    st.sampled_from([(8, 2), (32, 8)]),
+)
+def test_any_length_rate_and_channel_count_is_kept(tmp_path_factory, frames, rate, channels, framing):
+    folder = tmp_path_factory.mktemp("any")
+    soundfile.write(folder / "in.wav", noise(frames, channels), rate)
+    reported = []
+    assert denoise_file(passing(*framing), folder / "in.wav", folder / "out.wav", reported.append) == 0
+    found = soundfile.info(folder / "out.wav")
+    assert (found.frames, found.samplerate, found.channels) == (frames, rate, channels)
+    assert sum(reported) == frames
+    assert sorted(path.name for path in folder.iterdir()) == ["in.wav", "out.wav"]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(0, 700), min_size=1, max_size=8))
+def test_blocks_do_not_show(sizes):
+    program = passing(32, 8)
+    sound = noise(sum(sizes))[:, 0]
+    edges = [0, *accumulate(sizes)]
+    lane = Lane(program, 44100)
+    parts = [lane.push(sound[a:b], i == len(sizes) - 1) for i, (a, b) in enumerate(pairwise(edges))]
+    whole = Lane(program, 44100).push(sound, True)
+    np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-12)
+
+
+def test_channels_are_independent_and_equal_the_denoiser(released_network, tmp_path, shared_data):
+    speech = [read(path)[:48000] for path in sorted((shared_data / "speech_noise_mini/clean").glob("*.flac"))[:2]]
+    length = min(map(len, speech))
+    both = np.stack([sound[:length] for sound in speech], axis=1) + noise(length, 2)
+    soundfile.write(tmp_path / "in.wav", both, 16000, subtype="DOUBLE")
+    denoise_file(released_network, tmp_path / "in.wav", tmp_path / "out.wav")
+    found, _ = soundfile.read(tmp_path / "out.wav")
+    for channel in range(2):
+        expected = Denoiser(released_network).denoise(both[:, channel])
+        np.testing.assert_array_equal(found[:, channel], expected)
+        assert np.abs(expected - both[:, channel]).max() > 0.01
+
+
+@pytest.fixture(scope="module")
+def released_network(shared_data) -> Program:
+    with pytest.warns(UserWarning, match="clamped"):
+        return netx.read(shared_data / "peer_weights/intel_sdnn/network.net")
+
+
+def test_released_network_removes_low_frequency_noise(shared_data, tmp_path):
+    speech = read(sorted((shared_data / "speech_noise_mini/clean").glob("*.flac"))[3])[: 16000 * 8].astype(float)
+    hum = noise(len(speech), seed=5, keep=0.04)[:, 0]
+    mixture = speech + hum * speech.std() / hum.std()
+    mixture *= 0.05 / mixture.std()
+    sound = np.stack([mixture, np.zeros(len(mixture))], axis=1)
+    soundfile.write(tmp_path / "in.wav", sound, 16000)
+    output = invoke(
+        tmp_path / "in.wav", tmp_path / "out.flac", "--model", shared_data / "peer_weights/intel_sdnn/network.net"
+    )
+    assert "1 of 512 delays are above 62" in output
+    found, _ = soundfile.read(tmp_path / "out.flac")
+    before, after = si_snr(mixture, speech), si_snr(found[:, 0], speech)
+    assert before == pytest.approx(0, abs=0.3)
+    assert after - before > 3.5
+    assert not found[:, 1].any()
+
+
+@pytest.mark.parametrize(
+    ("given_subtype", "suffix", "expected"),
+    [
+        ("PCM_16", ".wav", "PCM_16"),
+        ("PCM_24", ".wav", "PCM_24"),
+        ("PCM_24", ".flac", "PCM_24"),
+        ("FLOAT", ".wav", "FLOAT"),
+        ("FLOAT", ".flac", "PCM_24"),
+        ("PCM_U8", ".flac", "PCM_16"),
+    ],
+)
+def test_sample_format_is_kept_where_the_suffix_holds_it(tmp_path, given_subtype, suffix, expected):
+    sound = noise(3000, keep=0.5)
+    soundfile.write(tmp_path / "in.wav", sound, 16000, subtype=given_subtype)
+    out = tmp_path / f"out{suffix}"
+    denoise_file(passing(), tmp_path / "in.wav", out)
+    assert (soundfile.info(out).subtype, soundfile.info(out).format) == (expected, suffix[1:].upper())
+    stored, _ = soundfile.read(tmp_path / "in.wav")
+    found, _ = soundfile.read(out)
+    step = {"PCM_16": 2.0**-15, "PCM_24": 2.0**-23, "FLOAT": 1e-8}[expected]
+    np.testing.assert_allclose(found, stored, atol=1.01 * step)
+
+
+def test_samples_beyond_full_scale_are_limited_and_counted(network, tmp_path):
+    sound = np.sin(np.arange(8000) / 9) * 1.5
+    soundfile.write(tmp_path / "in.wav", sound, 16000, subtype="FLOAT")
+    output = invoke(tmp_path / "in.wav", tmp_path / "out.flac", "--model", network)
+    count = np.count_nonzero(np.abs(soundfile.read(tmp_path / "in.wav")[0]) > 1)
+    assert f"{count} samples were limited" in output
+    found, _ = soundfile.read(tmp_path / "out.flac")
+    np.testing.assert_allclose(found, np.clip(sound, -1, 1), atol=1e-6)
+
+
+def test_memory_does_not_grow_with_ten_minutes(network, tmp_path):
+    script = """
+import resource, sys, numpy, soundfile
+from pathlib import Path
+from ndns.denoise import denoise_file, load_program
+folder, network = Path(sys.argv[1]), load_program(sys.argv[2])
+for name, seconds in (("short", 5), ("long", 600)):
+    with soundfile.SoundFile(folder / f"{name}.wav", "w", 44100, 1, subtype="PCM_16") as out:
+        for _ in range(seconds):
+            out.write(numpy.random.default_rng(0).standard_normal(44100) * 0.05)
+peaks = []
+for name in ("short", "long"):
+    denoise_file(network, folder / f"{name}.wav", folder / f"{name}.flac")
+    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+assert soundfile.info(folder / "long.flac").frames == 600 * 44100
+print(peaks[1] - peaks[0])
+"""
+    command = [sys.executable, "-c", script, str(tmp_path), str(network)]
+    result = subprocess.run(
+        command, check=True, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+    growth = float(result.stdout)
+    held_whole = 600 * 44100 * 8 / 2**20
+    assert growth < 40 < held_whole / 4, f"peak memory grew by {growth:.0f} MiB"
+
+
+def test_a_folder_becomes_a_folder(network, tmp_path):
+    source = tmp_path / "in"
+    (source / "deep").mkdir(parents=True)
+    soundfile.write(source / "a.wav", noise(2000), 16000)
+    soundfile.write(source / "deep/b.flac", noise(1500), 8000)
+    soundfile.write(source / "deep/c.ogg", noise(1500, 2), 44100)
+    (source / "notes.txt").write_text("no audio")
+    invoke(source, tmp_path / "out", "--model", network)
+    found = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*"))
+    assert found == ["a.wav", "deep/b.flac", "deep/c.wav"]
+    assert soundfile.info(tmp_path / "out/deep/c.wav").channels == 2
+
+
+def test_a_glob_takes_what_it_names_and_finished_files_can_be_left(network, tmp_path):
+    for name in ("a1.wav", "a2.wav", "b.wav"):
+        soundfile.write(tmp_path / name, noise(1000), 16000)
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "a1.wav").write_bytes(b"finished")
+    invoke(tmp_path / "a*.wav", out, "--model", network, "--skip-existing")
+    assert (out / "a1.wav").read_bytes() == b"finished"
+    assert sorted(path.name for path in out.iterdir()) == ["a1.wav", "a2.wav"]
+    invoke(tmp_path / "a*.wav", out, "--model", network)
+    assert soundfile.info(out / "a1.wav").frames == 1000
+
+
+def test_an_output_folder_inside_the_input_is_not_input(tmp_path):
+    soundfile.write(tmp_path / "a.wav", noise(100), 16000)
+    (tmp_path / "out").mkdir()
+    soundfile.write(tmp_path / "out/a.wav", noise(100), 16000)
+    assert plan(str(tmp_path), tmp_path / "out") == [(tmp_path / "a.wav", tmp_path / "out/a.wav")]
+
+
+def refused(*arguments: object, match: str) -> None:
+    with pytest.raises(UserError, match=match):
+        CliRunner().invoke(CLI, [str(a) for a in arguments], catch_exceptions=False, standalone_mode=False)
+
+
+def test_the_recording_itself_is_never_the_output(network, tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, noise(100), 16000)
+    before = path.read_bytes()
+    (tmp_path / "link.wav").symlink_to(path)
+    os.link(path, tmp_path / "hard.wav")
+    for target in (path, tmp_path / "link.wav", tmp_path / "hard.wav", tmp_path):
+        refused(path, target, "--model", network, match="is the recording itself")
+    refused(tmp_path, tmp_path, "--model", network, match="is the recording itself")
+    assert path.read_bytes() == before
+
+
+def test_bad_input_gets_a_sentence_and_leaves_nothing(network, tmp_path):
+    (tmp_path / "text.wav").write_text("hello")
+    soundfile.write(tmp_path / "nan.wav", np.r_[noise(9000)[:, 0], np.nan], 16000, subtype="FLOAT")
+    soundfile.write(tmp_path / "good.flac", noise(60000), 16000)
+    (tmp_path / "cut.flac").write_bytes((tmp_path / "good.flac").read_bytes()[:40000])
+    (tmp_path / "empty").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    out = tmp_path / "out.wav"
+    for source, target, match in (
+        ("absent.wav", out, "absent.wav: no such recording, folder or glob"),
+        ("empty", tmp_path / "o", "holds no recordings"),
+        ("text.wav", out, "text.wav: cannot be read as audio"),
+        ("nan.wav", out, "nan.wav: contains NaN"),
+        ("cut.flac", out, r"cut.flac: (cannot be decoded|ends) after"),
+        ("good.flac", tmp_path / "out.mp3", "out.mp3: can write .wav and .flac only"),
+        (".", tmp_path / "good.flac", "has to be a folder"),
+    ):
+        refused(tmp_path / source, target, "--model", network, match=match)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_empty_recording_has_no_flac(tmp_path):
+    soundfile.write(tmp_path / "in.wav", noise(0), 16000)
+    with pytest.raises(UserError, match=r"in.wav: holds no samples, which .flac cannot say"):
+        denoise_file(passing(8, 2), tmp_path / "in.wav", tmp_path / "out.flac")
+
+
+def test_two_recordings_for_one_output_are_refused(tmp_path):
+    for name in ("a.ogg", "a.wav"):
+        soundfile.write(tmp_path / name, noise(100), 16000)
+    with pytest.raises(UserError, match=r"a.wav: .*a.ogg would become the same file"):
+        plan(str(tmp_path), tmp_path / "out")
+
+
+def test_a_container_that_cannot_hold_the_channels_is_named(tmp_path):
+    soundfile.write(tmp_path / "in.wav", noise(100, 12), 16000)
+    with pytest.raises(UserError, match=r"out.flac: cannot hold 12 channels at 16000 Hz"):
+        denoise_file(passing(), tmp_path / "in.wav", tmp_path / "out.flac")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.wav"]
+
+
+def test_a_network_that_is_none_for_audio_is_refused(tmp_path):
+    soundfile.write(tmp_path / "in.wav", noise(100), 16000)
+    program = Program((Delta(9, 6), Synapse(np.zeros((9, 9), int)), Sigma(9)), ("a", "b", "c"))
+    with pytest.raises(UserError, match="257 bins; it cannot denoise audio"):
+        denoise_file(program, tmp_path / "in.wav", tmp_path / "out.wav")
+
+
+def test_a_float_checkpoint_is_quantized_on_the_fly(tmp_path):
+    network = models.build(Sdnn(hidden=16, front_end=FrontEnd(n_fft=32, hop=8)), seed=3)
+    models.save(network, tmp_path / "checkpoint.safetensors")
+    program = load_program(str(tmp_path / "checkpoint.safetensors"))
+    assert [layer.neurons for layer in program.layers] == [17, 16, 16]
+    soundfile.write(tmp_path / "in.wav", noise(900), 16000)
+    invoke(tmp_path / "in.wav", tmp_path / "out.wav", "--model", tmp_path / "checkpoint.safetensors")
+    pcm = soundfile.read(tmp_path / "in.wav")[0]
+    expected = Denoiser(program).denoise(pcm)
+    np.testing.assert_allclose(soundfile.read(tmp_path / "out.wav")[0], expected, atol=2**-15)
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("smoke/quantize/sdnn-seed1", "smoke/quantize/sdnn-seed12", "mini/quantize/intel_sdnn"):
+        netx.write(Path("results") / name / "program.net", passing(8, 2))
+    return Path("results")
+
+
+def test_a_name_finds_its_run(results):
+    def run(name):
+        return find_program(name).as_posix()
+
+    assert run("sdnn-seed1") == "results/smoke/quantize/sdnn-seed1/program.net"
+    assert run("sdnn-seed12") == "results/smoke/quantize/sdnn-seed12/program.net"
+    assert run("intel") == run("mini/intel") == "results/mini/quantize/intel_sdnn/program.net"
+    assert load_program("intel").front_end.n_fft == 8
+
+
+def test_names_that_fit_none_or_several_list_what_exists(results):
+    with pytest.raises(
+        UserError, match=r"--model s5: no such file or run; there are mini/intel_sdnn, smoke/sdnn-seed1,"
+    ):
+        find_program("s5")
+    with pytest.raises(UserError, match=r"--model sdnn: fits smoke/sdnn-seed1, smoke/sdnn-seed12"):
+        find_program("sdnn")
+    with pytest.raises(UserError, match=r"--model: name one of mini/intel_sdnn, smoke/sdnn-seed1"):
+        find_program(None)
+    with pytest.raises(UserError, match=r"no such file or run"):
+        find_program("smoke/intel")
+    with pytest.raises(UserError, match=r"absent.net: no such file"):
+        load_program("absent.net")
+    netx.write(results / "mini/quantize/sdnn-seed1/program.net", passing(8, 2))
+    with pytest.raises(UserError, match=r"fits .*mini/sdnn-seed1, smoke/sdnn-seed1"):
+        find_program("sdnn-seed1")
+    assert find_program("mini/sdnn-seed1").parts[1] == "mini"
+
+
+def test_without_name_the_only_run_is_taken(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="no network below results/ yet"):
+        find_program(None)
+    netx.write(Path("results/smoke/quantize/sdnn-seed1/program.net"), passing(8, 2))
+    assert find_program(None).parts[-2] == "sdnn-seed1"
