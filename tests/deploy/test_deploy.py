@@ -14,6 +14,7 @@ from ndns.config import FrontEnd
 from ndns.deploy import clips as clips_module
 from ndns.deploy.cli import command
 from ndns.deploy.clips import Job, deploy_mixture
+from ndns.deploy.recordings import deploy_folder
 from ndns.errors import UserError
 from ndns.files import read_csv, write_csv
 from ndns.loihi2 import engine, netx
@@ -143,6 +144,17 @@ def test_folder_of_recordings_of_any_rate(study):
     before = (study / "out/a.wav").stat().st_mtime_ns
     _run(study / "program.net", "--audio", study / "in", "--out", study / "out")
     assert (study / "out/a.wav").stat().st_mtime_ns == before
+
+
+def test_samples_beyond_full_scale_are_counted_aloud(study, capsys):
+    program = _program()
+    nodes = (*program.nodes[:3], Synapse(program.nodes[3].weight * 3), program.nodes[4])
+    netx.write(study / "program.net", Program(nodes, program.names, program.front_end))
+    write_pcm16(study / "in/loud.flac", np.random.default_rng(0).integers(-30_000, 30_000, 3000).astype(np.int16))
+    deploy_folder(netx.read(study / "program.net"), study / "in", study / "out", "engine", "lava-0.10")
+    limited = np.count_nonzero(np.isin(read_pcm16(study / "out/loud.wav"), (-32768, 32767)))
+    assert limited > 0
+    assert f"ndns: {limited} denoised samples were beyond full scale" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("mode", ["lava-0.10", "lava-corrected", "chip24"])

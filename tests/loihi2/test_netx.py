@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -202,6 +204,38 @@ def test_file_cut_short_gets_a_sentence(random_sdnn, tmp_path):
         path.write_bytes(whole[: int(len(whole) * share)])
         with pytest.raises(UserError, match=r"network\.net"):
             netx.read(path)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_damaged_files_get_a_sentence_or_are_still_whole(random_sdnn, tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("damaged") / "network.net"
+    netx.write(path, random_sdnn(1))
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 5))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content)
+    outcome = _width_or_sentence(path)
+    assert outcome == 9 or str(outcome).startswith(str(path))
+
+
+def _width_or_sentence(path: Path) -> int | str:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return netx.read(path).shape_in
+    except UserError as error:
+        return str(error)
+
+
+def test_network_whose_last_layer_sends_messages_is_netx_too(random_sdnn, tmp_path, spectra_like):
+    drawn, x = random_sdnn(1), spectra_like(2, 9, 100)
+    program = Program(drawn.nodes[:5], drawn.names[:5])
+    netx.write(tmp_path / "p.net", program)
+    assert netx.in_netx_words(program)
+    out = engine.run(netx.read(tmp_path / "p.net"), x)
+    np.testing.assert_array_equal(out, engine.run(program, x))
+    assert np.count_nonzero(out) > 0
 
 
 def test_delays_above_the_chips_limit_are_clamped_aloud(random_sdnn, tmp_path):

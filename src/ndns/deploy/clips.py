@@ -1,7 +1,7 @@
 """Runs a program on the noisy clips of a mixture manifest, several at a time, and goes on where it stopped."""
 
-import os
 import shutil
+import sys
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,19 +59,20 @@ def deploy_mixture(job: Job, manifest: Path, folder: Path, jobs: int) -> None:
     stamp = f"{sha256_file(job.program)} {job.backend} {job.mode}"
     tasks = [(clip, manifest.parent / row["noisy"], folder, stamp) for clip, row in zip(clips, rows, strict=True)]
     run_all(job, tasks, jobs)
-    removed = delay_samples(program)
+    removed, results = delay_samples(program), [_stamp_file(folder, clip).read_text().split() for clip in clips]
     table = [
         {
             "clip": clip,
             "denoised": f"clips/{clip}.flac",
-            "sha256": _stamp_file(folder, clip).read_text().split()[-1],
+            "sha256": sha256,
             "removed_delay_samples": removed,
         }
-        for clip in clips
+        for clip, (_, sha256, _) in zip(clips, results, strict=True)
     ]
     gather(folder / "activity.npz", clips, [parts / f"{clip}.npz" for clip in clips])
     write_csv(folder / "manifest.csv", table, COLUMNS)
     shutil.rmtree(parts)
+    warn_limited(sum(int(limited) for _, _, limited in results))
 
 
 def run_all(job: Job, tasks: list[tuple[str, Path, Path, str]], jobs: int) -> None:
@@ -91,13 +92,18 @@ def run_all(job: Job, tasks: list[tuple[str, Path, Path, str]], jobs: int) -> No
             raise
 
 
+def warn_limited(samples: int) -> None:
+    """Say on standard error how many samples were beyond full scale and were cut to it."""
+    if samples:
+        print(f"ndns: {samples} denoised samples were beyond full scale and were cut to it.", file=sys.stderr)
+
+
 _JOB: Job
 _PROGRAM: Program
 
 
 def _start(job: Job) -> None:
     global _JOB, _PROGRAM
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     _JOB, _PROGRAM = job, netx.read(job.program)
 
 
@@ -113,10 +119,10 @@ def _deploy_clip(task: tuple[str, Path, Path, str]) -> None:
     if done.is_file() and sound.is_file() and done.read_text().split()[:1] == [stamp]:
         return
     denoised, activity = denoise_clip(_PROGRAM, pcm / 32768, _JOB.backend, _JOB.mode)
-    samples, _ = limit_to_pcm16(denoised)
+    samples, limited = limit_to_pcm16(denoised)
     write_pcm16(sound, samples)
     save_clip(folder / ".parts" / f"{clip}.npz", activity)
-    write_text(done, f"{stamp} {pcm_sha256(samples)}\n")
+    write_text(done, f"{stamp} {pcm_sha256(samples)} {limited}\n")
 
 
 def denoise_clip(program: Program, samples: np.ndarray, backend: str, mode: str) -> tuple[np.ndarray, Activity]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ndns.audio.io import SUFFIXES, limit_to_pcm16, read, write_pcm16
-from ndns.deploy.clips import denoise_clip
+from ndns.deploy.clips import denoise_clip, warn_limited
 from ndns.deploy.progress import track
 from ndns.errors import UserError
 from ndns.files import atomic_path
@@ -39,10 +39,14 @@ def deploy_folder(program: Program, source: Path, target: Path, backend: str, mo
         if out in seen:
             raise UserError(f"{path}: {seen[out].name} has the same name up to the suffix; rename one.")
         seen[out] = path
+    beyond = 0
     for path, out in track(list(zip(found, targets, strict=True)), len(found), "deploy"):
         if not out.is_file():
             denoised, _ = denoise_clip(program, read(path), backend, mode)
-            write_pcm16(out, limit_to_pcm16(denoised)[0])
+            samples, limited = limit_to_pcm16(denoised)
+            write_pcm16(out, samples)
+            beyond += limited
+    warn_limited(beyond)
     return targets
 
 

@@ -19,7 +19,7 @@ from ndns.loihi2.program import Program
 class Denoiser:
     """Streaming denoiser on the engine.
 
-    >>> # denoiser = Denoiser(netx.read("program.net")); clean = denoiser.denoise(noisy)
+    `Denoiser(netx.read("program.net")).denoise(noisy)` for a recording; `push` for a stream.
 
     Attributes:
         program: the network.

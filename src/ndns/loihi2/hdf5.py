@@ -1,5 +1,7 @@
 """Reading HDF5 files of unknown origin: every access is checked and every problem names file and dataset."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -7,8 +9,8 @@ import numpy as np
 
 from ndns.errors import UserError
 
-MAX_VALUES = 1 << 28
-"""Largest dataset that is read, in values: a 16384 x 16384 matrix."""
+MAX_BYTES = 1 << 30
+"""Largest dataset that is read: a 16384 x 16384 matrix of float32."""
 
 
 class CheckedGroup:
@@ -28,10 +30,16 @@ class CheckedGroup:
 
     def keys(self) -> list[str]:
         """Names in this group."""
-        return list(self._group)
+        with self._damage(""):
+            return list(self._group)
 
     def __contains__(self, key: str) -> bool:
         return key in self.keys()
+
+    def attribute(self, key: str) -> object:
+        """Return an attribute of this group, or None where it has none of this name."""
+        with self._damage(f"attribute {key}"):
+            return self._group.attrs.get(key)
 
     def is_group(self, key: str) -> bool:
         """Tell whether `key` is a group."""
@@ -39,7 +47,9 @@ class CheckedGroup:
 
     def is_text(self, key: str) -> bool:
         """Tell whether `key` is a dataset of text."""
-        return not self.is_group(key) and self._item(key).dtype.kind in "SO"
+        item = self._item(key)
+        with self._damage(key):
+            return isinstance(item, h5py.Dataset) and item.dtype.kind in "SO"
 
     def group(self, key: str) -> "CheckedGroup":
         """Return a group inside this one.
@@ -108,27 +118,37 @@ class CheckedGroup:
         return f"{self.name}/{key}".lstrip("/")
 
     def _item(self, key: str) -> h5py.Group | h5py.Dataset:
-        link = self._group.get(key, getlink=True)
+        with self._damage(key):
+            link = self._group.get(key, getlink=True)
         if link is None:
             raise self.error(key, "is missing; this is not a complete netx network.")
         if not isinstance(link, h5py.HardLink):
             raise self.error(key, "is a link; links are not followed, store the data itself.")
-        return self._group[key]
+        with self._damage(key):
+            return self._group[key]
 
     def _dataset(self, key: str) -> object:
         item = self._item(key)
         if not isinstance(item, h5py.Dataset):
             raise self.error(key, "expected a dataset, found a group.")
-        if item.external or item.is_virtual:
+        with self._damage(key):
+            elsewhere, dtype, size = item.external or item.is_virtual, item.dtype, item.size
+        if elsewhere:
             raise self.error(key, "stores its data in another file; this is not followed, store the data itself.")
-        if item.dtype.kind not in "biufSO" or (item.dtype.kind == "O" and not h5py.check_string_dtype(item.dtype)):
-            raise self.error(key, f"the type {item.dtype} is not supported.")
-        if item.size is None or item.size > MAX_VALUES:
-            raise self.error(key, f"holds {item.size} values; at most {MAX_VALUES} are read.")
-        try:
+        if dtype.kind not in "biufSO" or (dtype.kind == "O" and not h5py.check_string_dtype(dtype)):
+            raise self.error(key, f"the type {dtype} is not supported.")
+        if size is None or size * dtype.itemsize > MAX_BYTES:
+            raise self.error(key, f"holds {size} values of {dtype.itemsize} bytes; at most {MAX_BYTES} bytes are read.")
+        with self._damage(key):
             return item[()]
-        except OSError as error:
-            raise self.error(key, f"cannot be read ({error}); the file is damaged.") from None
+
+    @contextmanager
+    def _damage(self, key: str) -> Iterator[None]:
+        """Turn what h5py raises for a broken structure into a sentence."""
+        try:
+            yield
+        except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+            raise self.error(key, f"cannot be read ({str(error).strip(chr(39))}); the file is damaged.") from None
 
 
 def open_checked(path: str | Path) -> h5py.File:

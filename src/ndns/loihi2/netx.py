@@ -54,7 +54,7 @@ def read(path: str | Path) -> Program:
             added = _read_layer(layers.group(str(index)), index, count, nodes)
             nodes += added
             names += _names(added, index)
-        settings = _settings(path, file.attrs)
+        settings = _settings(path, root.attribute("ndns"))
         try:
             return Program(tuple(nodes), tuple(settings.pop("names") or names), **settings)
         except UserError as error:
@@ -192,12 +192,11 @@ def _delay(layer: CheckedGroup, size: int, size_in: int) -> np.ndarray | None:
     return np.minimum(delay, MAX_DELAY)
 
 
-def _settings(path: Path, attributes: h5py.AttributeManager) -> dict[str, Any]:
+def _settings(path: Path, raw: object) -> dict[str, Any]:
     """Return the keyword arguments of `Program` that the root attribute `ndns` holds, or the challenge's."""
-    if "ndns" not in attributes:
+    if raw is None:
         return {"front_end": FrontEnd(), "offset": 0.2, "mask_delay": 1} | OPTIONAL
     try:
-        raw = attributes["ndns"]
         values = json.loads(raw if isinstance(raw, bytes | str) else "")
         if values.pop("format") != FORMAT:
             raise ValueError(f"the format is not {FORMAT}")
@@ -221,7 +220,7 @@ def _settings(path: Path, attributes: h5py.AttributeManager) -> dict[str, Any]:
 def _grouped(nodes: tuple[Node, ...]) -> list[list[Node]]:
     """Cut the chain into netx layers: an input alone, each synapse with the sigma(-delta) neuron after it."""
     layers: list[list[Node]] = []
-    sdnn = _is_input(nodes[0], 0) and isinstance(nodes[-1], Sigma)
+    sdnn = _is_input(nodes[0], 0)
     for index, node in enumerate(nodes):
         last = index == len(nodes) - 1
         joins = (isinstance(node, SigmaDelta) and _plain(node)) or (isinstance(node, Sigma) and last)
