@@ -81,7 +81,8 @@ def populations(program: Program, chip: Limits | None = None) -> tuple[Populatio
     Nodes of one width that follow one another without a synapse share their neurons, so their state adds up. The state
     of a node is what it keeps for each neuron from step to step (`node.init`), plus one accumulator for each step that
     an input can wait. Nodes with weights of their own become a population for each set of weights: `<name>.state` and
-    `<name>.z` are those inside of an S5 block, real and imaginary parts counted as neurons of their own.
+    `<name>.z` are those inside of an S5 block, real and imaginary parts counted as neurons of their own. A program that
+    starts with weights gets the population `frames` before them.
 
     Raises:
         UserError: the program ends in a synapse.
@@ -89,13 +90,13 @@ def populations(program: Program, chip: Limits | None = None) -> tuple[Populatio
     chip = chip or limits()
     found: list[Population] = []
     waiting: Synapse | None = None
+    if isinstance(program.nodes[0], Synapse | Affine | DiagonalSSM | S5Block):
+        found.append(Population("frames", program.shape_in, chip.state_variable_bytes))
     for name, node in zip(program.names, program.nodes, strict=True):
         if isinstance(node, Synapse):
             waiting = node
             continue
         if isinstance(node, Affine | DiagonalSSM | S5Block):
-            if not found:
-                found.append(Population("frames", node.shape_in, chip.state_variable_bytes))
             found.extend(_weighted(name, node, found[-1].name, chip))
             continue
         state = chip.state_variable_bytes * sum(array.shape == (1, node.shape_out) for array in node.init(1).values())
