@@ -215,6 +215,9 @@ class Score(Section):
     """Which metrics are computed a clip."""
 
     dnsmos: bool = True
+    dnsmos_windows: Literal["challenge", "all"] = Field(
+        "challenge", description="`challenge` skips windows 7 to 23 as the challenge's script does; `all` skips none"
+    )
     pesq: bool = True
     estoi: bool = True
 

@@ -1,0 +1,147 @@
+"""Scores of a folder of recordings from any system."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ndns.audio.io import SUFFIXES, info, read
+from ndns.config import Score
+from ndns.errors import UserError
+from ndns.files import sha256_bytes, sha256_file
+from ndns.fingerprint import fingerprint
+from ndns.score.clip import Row, measure, measure_alignment
+from ndns.score.parallel import journaled
+from ndns.score.scores import FOLDER_COLUMNS, Scores, write_scores
+
+LOUDEST = 8.0
+"""Resampling and float files may pass full scale a little; beyond this the file is not scaled to 1."""
+
+FILE_ID = re.compile(r"fileid_\d+$")
+
+
+@dataclass(frozen=True)
+class Files:
+    """The recordings of one clip."""
+
+    denoised: Path
+    clean: Path
+    noisy: Path | None
+    settings: Score
+    trim: bool
+
+    def key(self) -> str:
+        """Return a digest of everything that the scores depend on."""
+        hashes = [sha256_file(path) if path else None for path in (self.denoised, self.clean, self.noisy)]
+        content = [hashes, self.settings.model_dump(), self.trim, fingerprint("score")]
+        return sha256_bytes(json.dumps(content).encode())
+
+
+def score_folder(
+    denoised: Path,
+    clean: Path,
+    noisy: Path | None,
+    out: Path,
+    settings: Score,
+    jobs: int,
+    partial: bool = False,
+    trim: bool = False,
+) -> Scores:
+    """Score recordings of any rate and channel count, matched by name, write the table, return its rows.
+
+    Args:
+        denoised: folder of a system's output.
+        clean: folder of the references.
+        noisy: folder of the inputs; None leaves the SI-SNR gains empty.
+        out: the table to write.
+        settings: which metrics.
+        jobs: processes, one thread each.
+        partial: score the names that all folders hold instead of refusing when some are missing.
+        trim: cut clips to the shorter of denoised and clean instead of refusing different lengths.
+
+    Raises:
+        UserError: names that do not match, an unreadable file, NaN, different lengths.
+    """
+    folders = [denoised, clean, *([noisy] if noisy else [])]
+    files = [_recordings(folder) for folder in folders]
+    clips = {
+        name: Files(*(part[name] for part in files), *([] if noisy else [None]), settings, trim)
+        for name in _common_names(folders, files, partial)
+    }
+    keys = {name: clip.key() for name, clip in clips.items()}
+    journal = out.with_name(f"{out.name}.journal")
+    measured = journaled(score_files, {keys[name]: clip for name, clip in clips.items()}, journal, jobs)
+    rows: Scores = [{"clip": name, **measured[keys[name]]} for name in clips]
+    write_scores(out, rows, FOLDER_COLUMNS)
+    journal.unlink(missing_ok=True)
+    return rows
+
+
+def score_files(files: Files) -> Row:
+    """Read, resample to 16 kHz and measure one clip.
+
+    Raises:
+        UserError: an unreadable file, NaN, a scale other than full scale 1, different lengths.
+    """
+    paths = [path for path in (files.denoised, files.clean, files.noisy) if path]
+    signals = [_samples(path) for path in paths]
+    for path, signal in zip(paths[1:], signals[1:], strict=True):
+        if not files.trim and abs(len(signal) - len(signals[0])) > _rounding(files.denoised, path):
+            raise UserError(
+                f"{files.denoised} has {len(signals[0])} samples at 16 kHz but {path} has {len(signal)}; "
+                "pad or cut one of them, or give --trim to score what they share from the start."
+            )
+    shortest = min(map(len, signals))
+    output, reference, mixture = [*(signal[:shortest] for signal in signals), None][:3]
+    return measure(output, reference, mixture, files.settings) | measure_alignment(output, reference)
+
+
+def _samples(path: Path) -> np.ndarray:
+    samples = read(path).astype(np.float64)
+    peak = np.abs(samples).max()
+    if peak > LOUDEST:
+        raise UserError(f"{path}: samples reach {peak:.0f}; full scale is 1, so divide them (by 32768?) or use PCM.")
+    return samples
+
+
+def _rounding(first: Path, second: Path) -> int:
+    """Samples by which lengths may differ: resampling of unequal rates rounds."""
+    return 0 if info(first).rate == info(second).rate else 1
+
+
+def _recordings(folder: Path) -> dict[str, Path]:
+    """Return name -> file for a folder tree; `..._fileid_7` counts as `fileid_7`, as the challenge names its files."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder.")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder)
+        if path.suffix.lower() not in SUFFIXES or any(part.startswith(".") for part in relative.parts):
+            continue
+        file_id = FILE_ID.search(path.stem)
+        name = file_id.group() if file_id else relative.with_suffix("").as_posix()
+        if name in found:
+            raise UserError(f"{path} and {found[name]} are both the clip {name!r}; keep one.")
+        found[name] = path
+    if not found:
+        raise UserError(f"{folder}: holds no recording ({', '.join(SUFFIXES)}).")
+    return found
+
+
+def _common_names(folders: Sequence[Path], files: Sequence[dict[str, Path]], partial: bool) -> list[str]:
+    common = sorted(set.intersection(*map(set, files)))
+    if not common:
+        names = " and ".join(f"{next(iter(part.values()))}" for part in files)
+        raise UserError(f"no name is in every folder: compare {names}; files are matched by name without suffix.")
+    for folder, part in zip(folders, files, strict=True):
+        for other, names in zip(folders, files, strict=True):
+            lonely = sorted(set(part) - set(names))
+            if lonely and not partial:
+                raise UserError(
+                    f"{other}: no file for {part[lonely[0]]} ({len(lonely)} of {len(part)} in {folder} have none); "
+                    "add it, or give --partial to score the names that match."
+                )
+    return common
