@@ -115,15 +115,14 @@ class Block(torch.nn.Module):
         re, im = diagonal_scan(w.a[0], w.a[1], drive[:, :states], drive[:, states:])
         re, im = quantizer.activation(f"{name}.state", re, im)
         if self.settings.relu:
-            passed = (re > 0) | ((re == 0) & (im > 0))
-            re, im = re * passed, im * passed
+            re, im = re * (re > 0), im * (re > 0)
         y = torch.matmul(2 * w.c[0], re) - torch.matmul(2 * w.c[1], im) + w.d[:, None] * u + w.bias_y[:, None]
         (y,) = quantizer.activation(f"{name}.y", y)
         z = self.dropout(activation(y, self.settings.relu))
         (pre,) = quantizer.activation(f"{name}.gate", torch.matmul(w.gate, z) + w.gate_bias[:, None])
         out = x + self.dropout(z * torch.sigmoid(pre))
         out = torch.relu(out) if self.settings.relu else out
-        (out,) = quantizer.activation(f"{name}.out", out)
+        (out,) = quantizer.activation("residual", out)
         return out, {f"{name}.state": re, f"{name}.z": z, f"{name}.out": out}
 
 
@@ -163,8 +162,8 @@ class S5(torch.nn.Module):
         self.blocks = torch.nn.ModuleList(Block(self.settings, generator) for _ in range(self.settings.blocks))
         self.decoder = parameter(generator.standard_normal((bins, features)) / np.sqrt(features))
         self.decoder_bias = parameter(np.zeros(bins))
-        names = ["input", "encoder"]
-        names += [f"block{i}.{part}" for i in range(len(self.blocks)) for part in ("state", "y", "gate", "out")]
+        names = ["input", "residual"]
+        names += [f"block{i}.{part}" for i in range(len(self.blocks)) for part in ("state", "y", "gate")]
         self.quantizer = Quantizer([*names, "decoder"], self.settings.qat)
         shapes = {name: tuple(weight.shape) for name, weight in self.prunable().items()}
         self.sparsifier = Sparsifier(shapes, self.settings.sparsity)
@@ -238,7 +237,7 @@ class S5(torch.nn.Module):
         (x,) = quantizer.activation("input", magnitude - self.settings.offset)
         seen = {"input": x}
         x = torch.matmul(quantizer.weight(self.sparsifier.masked("encoder", self.encoder)), x)
-        (x,) = quantizer.activation("encoder", x + self.encoder_bias[:, None])
+        (x,) = quantizer.activation("residual", x + self.encoder_bias[:, None])
         x = torch.relu(x) if self.settings.relu else x
         seen["encoder"] = x
         for index, block in enumerate(self.blocks):
@@ -264,7 +263,7 @@ class S5(torch.nn.Module):
         q, relu = self.quantizer, self.settings.relu
         (x,) = q.activation("input", magnitude - self.settings.offset)
         (x,) = q.activation(
-            "encoder", x @ q.weight(self.sparsifier.masked("encoder", self.encoder)).T + self.encoder_bias
+            "residual", x @ q.weight(self.sparsifier.masked("encoder", self.encoder)).T + self.encoder_bias
         )
         x = torch.relu(x) if relu else x
         after = []
@@ -277,13 +276,12 @@ class S5(torch.nn.Module):
             after.append((re, im))
             re, im = q.activation(f"{name}.state", re, im)
             if relu:
-                passed = (re > 0) | ((re == 0) & (im > 0))
-                re, im = re * passed, im * passed
+                re, im = re * (re > 0), im * (re > 0)
             (y,) = q.activation(f"{name}.y", 2 * (re @ w.c[0].T - im @ w.c[1].T) + w.d * x + w.bias_y)
             z = activation(y, relu)
             (pre,) = q.activation(f"{name}.gate", z @ w.gate.T + w.gate_bias)
             x = x + z * torch.sigmoid(pre)
-            (x,) = q.activation(f"{name}.out", torch.relu(x) if relu else x)
+            (x,) = q.activation("residual", torch.relu(x) if relu else x)
         (x,) = q.activation(
             "decoder", x @ q.weight(self.sparsifier.masked("decoder", self.decoder)).T + self.decoder_bias
         )
