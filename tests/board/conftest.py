@@ -144,9 +144,23 @@ def _activity(root: Path, name: str, clips: list[str], steps: int, number: int) 
         "size_kb": 465.56,
         "latency": {"buffer_ms": 32.0, "encdec_ms": 0.02, "network_ms": 0.0, "total_ms": 32.02, "pipeline_ms": 40.02},
         "step_s": 0.008,
+        "loihi2": {"scenarios": {"scaled": _scenario(number)}},
     }
     (root / f"cost/{name}").mkdir(parents=True)
     (root / f"cost/{name}/cost.json").write_text(json.dumps(cost))
+
+
+def _scenario(number: int) -> dict:
+    ends = {
+        end: {
+            "step_s": {"mean": 4e-6 * factor, "worst": 9e-6 * factor},
+            "dynamic_step_j": 1.5e-6 * factor,
+            "real_time": {"power_w": 0.1 * factor},
+            "keeps_real_time": number == 0,
+        }
+        for end, factor in {"low": 1, "value": 2, "high": 5}.items()
+    }
+    return {"title": "constants & ranges", "cores": 90 + number, **ends}
 
 
 @pytest.fixture

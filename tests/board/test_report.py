@@ -257,6 +257,16 @@ def test_activity_is_events_over_neurons(evidence):
     assert thin[3] == pytest.approx((17.5 * 0.008, 17.0))
 
 
+def test_chip_figures_come_in_their_units_with_ranges(evidence):
+    first, second = sections.chip(evidence)
+    assert (first["name"], first["cores"], first["real_time"], second["real_time"]) == ("sdnn-seed1", 90, True, False)
+    assert [cell["text"] for cell in first["cells"]] == ["8.0", "18.0", "3.00", "200.0"]
+    assert first["cells"][0]["interval"] == "4.0 to 20.0"
+    assert "constants &amp; ranges" in render(evidence, Board())
+    bare = replace(evidence.runs[0], cost={k: v for k, v in evidence.runs[0].cost.items() if k != "loihi2"})
+    assert sections.chip(replace(evidence, systems=[bare])) == []
+
+
 def test_training_prefers_si_snr_and_falls_back_to_loss(evidence):
     panels, name = sections.training(evidence)
     assert name == "SI-SNR, dB"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ndns.board.charts import WIDE, Line, Panel, Point, panels, scatter
 from ndns.board.published import published
 from ndns.board.svg import SHAPES, Labels, Scale, padded, shape_at, ticks
-from ndns.board.table import Estimate
+from ndns.metrics.stats import Mean
 
 SANE = st.floats(-1e4, 1e4)
 
@@ -67,7 +67,7 @@ def test_shapes_surround_their_point(shape):
 
 @given(st.lists(st.tuples(st.floats(0.02, 1e5), st.floats(-20, 20)), min_size=1, max_size=6))
 def test_scatter_keeps_every_mark_inside(systems):
-    points = [Point(f"run{i}", i, x, x / 2, Estimate(y, y - 1, y + 1)) for i, (x, y) in enumerate(systems)]
+    points = [Point(f"run{i}", i, x, x / 2, Mean(9, y, y - 1, y + 1)) for i, (x, y) in enumerate(systems)]
     wide = str(scatter(points, published())).split("</svg>")[0]
     height = float(re.search(r'height="([\d.]+)"', wide).group(1))
     for x, y in re.findall(r'<circle cx="(-?[\d.]+)" cy="(-?[\d.]+)"', wide):

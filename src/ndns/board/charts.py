@@ -8,12 +8,12 @@ from markupsafe import Markup
 
 from ndns.board.published import Published
 from ndns.board.svg import SHAPES, Canvas, Labels, Scale, label, padded, shape_at, ticks
-from ndns.board.table import Estimate
+from ndns.metrics.stats import Mean
 
 WIDE, NARROW = 860, 344
 LOOKS = 6
 BOLD = 8.4
-"""Estimated width of a character of a system's name, px."""
+"""Meand width of a character of a system's name, px."""
 LANDMARK = "Intel SDNN baseline"
 """The published entry whose label goes first when there is no room for all."""
 REQUIRED_DB = 3.0
@@ -28,7 +28,7 @@ class Point:
     look: int
     proxy: float
     counted: float
-    improvement: Estimate
+    improvement: Mean
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Band:
 
     name: str
     clips: int
-    values: dict[int, tuple[str, Estimate]]
+    values: dict[int, tuple[str, Mean]]
 
 
 def swatch(look: int) -> Markup:
@@ -207,17 +207,19 @@ def _system(canvas: Canvas, labels: Labels, x: Scale, y: Scale, point: Point) ->
     title = f"{point.name}: {point.proxy:.3g} M-Ops/s, {_spoken(point.improvement)}"
     canvas.mark(*at, 7, shape, f"mark {kind}", title)
     labels.block(*at, 9)
+    if point.improvement.low is not None and point.improvement.high is not None:
+        labels.taken.append((at[0] - 2, y(point.improvement.high), at[0] + 2, y(point.improvement.low)))
     labels.block(counted, at[1], 6)
     labels.taken.append((min(counted, at[0]), at[1] - 3, max(counted, at[0]), at[1] + 3))
     return at
 
 
-def _whisker(canvas: Canvas, at: float, y: Scale, value: Estimate, look: int) -> None:
+def _whisker(canvas: Canvas, at: float, y: Scale, value: Mean, look: int) -> None:
     if value.low is not None and value.high is not None:
         canvas.line(at, y(value.low), at, y(value.high), f"whisker s{look % LOOKS}")
 
 
-def _spoken(value: Estimate) -> str:
+def _spoken(value: Mean) -> str:
     if value.low is None or value.high is None:
         return f"{value.mean:.2f} dB"
     return f"{value.mean:.2f} dB, 95 % interval {value.low:.2f} to {value.high:.2f}".replace("-", "−")

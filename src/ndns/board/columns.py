@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ndns.board.table import QUALITY, Estimate
+from ndns.board.inputs import QUALITY
+from ndns.metrics.stats import RESAMPLES, Mean
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ COST_COLUMNS = (
     Column("power_proxy_ops_s", "Power proxy", "M-Ops/s", 2, -1, 1e6),
     Column("power_proxy_events_ops_s", "Power counted", "M-Ops/s", 2, -1, 1e6),
     Column("pdp_proxy_ops", "PDP proxy", "M-Ops", 3, -1, 1e6),
-    Column("latency_total_ms", "Latency", "ms", 2, -1),
-    Column("latency_pipeline_ms", "Pipeline", "ms", 2, -1),
+    Column("latency_total_ms", "Latency", "ms", 2, 0),
+    Column("latency_pipeline_ms", "Pipeline", "ms", 2, 0),
     Column("parameters", "Parameters", "×10³", 1, -1, 1e3),
     Column("size_kb", "Size", "KB", 1, -1),
 )
@@ -64,7 +65,7 @@ MEANINGS = (
     ("ESTOI", "Extended short-time objective intelligibility: how much can be understood, 0 to 1."),
     (
         "95 % interval",
-        "Percentile bootstrap over clips, 2000 resamples. Two systems whose intervals overlap widely are not "
+        f"Percentile bootstrap over clips, {RESAMPLES} resamples. Two systems whose intervals overlap widely are not "
         "distinguished by these clips.",
     ),
     (
@@ -80,10 +81,11 @@ MEANINGS = (
     ("PDP proxy, M-Ops", "Power-delay product: power proxy times total latency."),
     (
         "Latency",
-        "Buffer, encoder and decoder, and the network’s delay, as the challenge adds them; at most 40 ms is allowed. "
-        "Pipeline is the delay of the stream as it runs here, mask delay included.",
+        "Buffer, encoder and decoder, and the lag of the output, as the challenge adds them; at most 40 ms is allowed. "
+        "Pipeline stands beside it: the frames by which the spectrum waits for its mask, which the challenge does not "
+        "count but a listener in a live stream would add.",
     ),
-    ("Parameters, size", "Weights, delays and neuron parameters, and the kilobytes that they take in the program."),
+    ("Parameters, size", "Weights of the network, and the kilobytes that they and the delays take, sign bits aside."),
 )
 
 
@@ -108,7 +110,7 @@ def number(value: float, decimals: int, sign: bool = False) -> str:
     return text.replace("-", "−") if value < 0 or not sign else "+" + text
 
 
-def interval(value: Estimate, decimals: int) -> str:
+def interval(value: Mean, decimals: int) -> str:
     """Return the interval's ends, or an empty text where there is none or it is narrower than the shown digits."""
     if value.low is None or value.high is None:
         return ""
@@ -129,9 +131,14 @@ def _cell(row: dict[str, Any], column: Column, rows: Sequence[dict[str, Any]]) -
     value = row[column.key]
     text = shown(value, column)
     others = [other[column.key] for other in rows if other["system"] != "noisy" and other[column.key] is not None]
-    best = len(others) > 1 and row["system"] != "noisy" and len({shown(other, column) for other in others}) > 1
+    best = (
+        column.better != 0
+        and len(others) > 1
+        and row["system"] != "noisy"
+        and len({shown(other, column) for other in others}) > 1
+    )
     best = best and text == shown(max(others) if column.better > 0 else min(others), column)
     ends = ""
     if column.key in QUALITY and value is not None:
-        ends = interval(Estimate(value, row[f"{column.key}_low"], row[f"{column.key}_high"]), column.decimals)
+        ends = interval(Mean(row["clips"], value, row[f"{column.key}_low"], row[f"{column.key}_high"]), column.decimals)
     return {"text": text, "interval": ends, "sort": "" if value is None else f"{value:.6g}", "best": best}

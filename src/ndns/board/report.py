@@ -77,6 +77,8 @@ def _content(evidence: Evidence, settings: Board) -> dict[str, Any]:
         "training_chart": charts.panels(curves, "epoch", quantity, 220, from_zero=False) if curves else None,
         "training_quantity": quantity,
         "training_runs": [line.name for panel in curves for line in panel.lines if not line.dashed],
+        "chip": sections.chip(evidence),
+        "chip_columns": sections.CHIP_COLUMNS,
         "meanings": MEANINGS,
         "settings": json.dumps(settings.model_dump(), indent=2, sort_keys=True),
         "version": __version__,

@@ -1,7 +1,6 @@
 """One row a system: means with bootstrap intervals, costs, and the challenge's own file of the same figures."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,8 @@ import yaml
 
 from ndns.board.inputs import QUALITY, Evidence, System, figure
 from ndns.files import write_csv, write_text
+from ndns.metrics.stats import Mean, mean_interval
 
-RESAMPLES = 2000
-INTERVAL = (2.5, 97.5)
 DECIMALS = 6
 COST_COLUMNS = {
     "power_proxy_ops_s": "power_proxy_ops_s",
@@ -32,41 +30,13 @@ COLUMNS = [
 ]
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over clips and its 95 % bootstrap interval; `low` and `high` are None for fewer than two clips."""
-
-    mean: float
-    low: float | None = None
-    high: float | None = None
+def estimate(values: np.ndarray) -> Mean | None:
+    """Return the mean of the defined values `(clip,)` with its 95 % bootstrap interval, None where there is none."""
+    found = mean_interval(values)
+    return found if found.clips else None
 
 
-def estimate(values: np.ndarray) -> Estimate | None:
-    """Return the mean of the defined values `(clip,)` with the percentile bootstrap interval over clips.
-
-    The resampling is seeded by a constant, so equal scores give equal intervals. None where no value is defined.
-
-    >>> estimate(np.array([1.0, 1.0, np.nan]))
-    Estimate(mean=1.0, low=1.0, high=1.0)
-    """
-    values = values[np.isfinite(values)]
-    if len(values) == 0:
-        return None
-    if len(values) == 1:
-        return Estimate(float(values[0]))
-    generator = np.random.Generator(np.random.PCG64(1))
-    rounds = max(1, min(RESAMPLES, 2_000_000 // len(values)))
-    means = np.concatenate(
-        [
-            values[generator.integers(len(values), size=(min(rounds, RESAMPLES - done), len(values)))].mean(axis=1)
-            for done in range(0, RESAMPLES, rounds)
-        ]
-    )
-    low, high = np.percentile(means, INTERVAL)
-    return Estimate(float(values.mean()), float(low), float(high))
-
-
-def estimates(system: System) -> dict[str, Estimate | None]:
+def estimates(system: System) -> dict[str, Mean | None]:
     """Return metric -> estimate."""
     return {metric: estimate(system.quality[metric]) for metric in QUALITY}
 
@@ -129,7 +99,7 @@ def _row(system: System, clips: int) -> dict[str, Any]:
     return row
 
 
-def _ends(value: Estimate | None) -> Mapping[str, float | None]:
+def _ends(value: Mean | None) -> Mapping[str, float | None]:
     if value is None:
         return {"": None, "_low": None, "_high": None}
     return {"": value.mean, "_low": value.low, "_high": value.high}
