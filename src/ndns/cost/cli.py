@@ -70,14 +70,17 @@ def map_(
     out: Json = None,
 ) -> None:
     """Place a program on Loihi 2 cores: memory, axons, messages between cores."""
+    from ndns.cost.explain import busy_seconds
     from ndns.cost.show import cores_table, placement_json
     from ndns.files import write_json
     from ndns.loihi2.cores import picture as draw
+    from ndns.loihi2.scenarios import load
 
     chip, placement = _placed(program, activity, None, scenario, objective, settings)
     result = placement_json(chip, placement)
     if picture:
-        draw(placement, picture)
+        busy = busy_seconds(list(chip.counts(placement)), load(scenario))
+        draw(placement, picture, busy / busy.max(), f"mean time / that of the slowest core ({scenario})")
     if out:
         write_json(out, result)
     cores_table(result)

@@ -27,7 +27,7 @@ def explain(chip: Chip, placement: Placement, scenario: Scenario) -> dict[str, o
     mean = float(steps.seconds.mean())
     names = np.array([core.population for core in placement.cores])
     setter = np.where(steps.core >= 0, names[steps.core], "")
-    busy = _busy(counts, scenario)
+    busy = busy_seconds(counts, scenario)
     layers = []
     for population in placement.populations:
         own = setter == population.name
@@ -60,7 +60,7 @@ def _steps(placement: Placement, counts: list[Counts], scenario: Scenario) -> ti
     return timing.run(placement, counts, scenario)["value"]
 
 
-def _busy(counts: list[Counts], scenario: Scenario) -> np.ndarray:
+def busy_seconds(counts: list[Counts], scenario: Scenario) -> np.ndarray:
     """Return the mean seconds of each core's largest term, `(core,)`."""
     costs = scenario.at("value")
     terms = [timing.core_terms(block, costs).max(axis=0) for block in counts]
