@@ -1,6 +1,7 @@
 """Runs a program on the noisy clips of a mixture manifest, several at a time, and goes on where it stopped."""
 
 import shutil
+import signal
 import sys
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ def run_all(job: Job, tasks: list[tuple[str, Path, Path, str]], jobs: int) -> No
         for task in track(tasks, len(tasks), "deploy"):
             _deploy_clip(task)
         return
-    with ProcessPoolExecutor(min(jobs, len(tasks)), initializer=_start, initargs=(job,)) as pool:
+    with ProcessPoolExecutor(min(jobs, len(tasks)), initializer=_start_worker, initargs=(job,)) as pool:
         futures = [pool.submit(_deploy_clip, task) for task in tasks]
         try:
             for future in track(as_completed(futures), len(futures), "deploy"):
@@ -105,6 +106,12 @@ _PROGRAM: Program
 def _start(job: Job) -> None:
     global _JOB, _PROGRAM
     _JOB, _PROGRAM = job, netx.read(job.program)
+
+
+def _start_worker(job: Job) -> None:
+    """Leave Ctrl-C to the parent, which lets running clips finish and cancels the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _start(job)
 
 
 def _stamp_file(folder: Path, clip: str) -> Path:
