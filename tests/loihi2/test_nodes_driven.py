@@ -7,11 +7,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from ndns.loihi2 import lava_shim
 from ndns.loihi2.equality import PROGRAMS
-from ndns.loihi2.lava_process import import_lava
 
-pytest.importorskip("scipy")
-import_lava()
+lava_shim.apply()
 
 QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SEEDS = st.integers(0, 2**32 - 1)

@@ -6,8 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ndns.errors import UserError
+from ndns.loihi2 import lava_shim
+from ndns.loihi2.equality import PROGRAMS, compare
 from ndns.loihi2.equality.s5 import WIDTH, draw_affine, draw_ssm
-from ndns.loihi2.lava_process import Cell, drive, import_lava
+from ndns.loihi2.lava_process import Cell, drive
 from ndns.loihi2.nodes.base import CHIP24, CHIP24_SATURATE, MODES
 from ndns.loihi2.nodes.cuba import CubaLIF
 from ndns.loihi2.nodes.graded import GradedVec, InvSqrt, NormVecDelay, inverse_square_root
@@ -127,7 +129,7 @@ def test_sigmoid_is_close_and_odd():
 @given(SEEDS)
 def test_s4d_stays_within_its_rounding_of_lavas_float_model(seed):
     """Per step less than 4 state units are floored away; they decay with |a| and reach the output through 2 |c|."""
-    import_lava()
+    lava_shim.apply()
     from lava.proc.s4d.models import S4dModel
     from lava.proc.s4d.process import S4d
 
@@ -219,3 +221,18 @@ def test_effective_weights_of_every_sign_mode():
 def test_impossible_parameters_are_refused_by_name(make, named):
     with pytest.raises(UserError, match=named):
         make()
+
+
+@pytest.mark.parametrize(("name", "where"), [("sent", (3, 1)), ("v", (-1, 2))])
+def test_comparison_notices_one_wrong_integer(name, where):
+    ours = PROGRAMS["cuba"](np.random.default_rng(1), 12).ours()
+    lavas = {key: values.copy() for key, values in ours.items()}
+    lavas["v"] = lavas["v"][-1]  # as after a live run
+    assert compare(ours, lavas) == (12 * 6 + 12 * 6 + 6, 0)
+    ours[name][where] += 1
+    assert compare(ours, lavas)[1] == 1
+
+
+def test_comparison_refuses_another_shape():
+    with pytest.raises(ValueError, match="sent"):
+        compare({"sent": np.zeros((3, 2))}, {"sent": np.zeros((3, 1))})

@@ -8,11 +8,7 @@ Two ways, same answer (`tests/loihi2/test_nodes_lava.py` compares them with each
   only the channel behind them is a list. Fast enough for property-based tests.
 """
 
-import dataclasses
-import functools
-import importlib
 import itertools
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,27 +18,7 @@ from typing import Any
 import numpy as np
 
 from ndns.errors import UserError
-
-
-def import_lava() -> None:
-    """Make lava-nc 0.10 importable on Python 3.11 and later; call it before the first `import lava`.
-
-    `lava.magma.compiler.var_model` has a dataclass with a mutable default, which Python refuses since 3.11: that one
-    module is imported with hashable dataclasses.
-
-    Raises:
-        UserError: lava-nc is not installed.
-    """
-    if "lava.magma.compiler.var_model" in sys.modules:
-        return
-    original = dataclasses.dataclass
-    dataclasses.dataclass = functools.partial(original, unsafe_hash=True)
-    try:
-        importlib.import_module("lava.magma.compiler.var_model")
-    except ModuleNotFoundError as error:
-        raise UserError(f"lava-nc is not installed ({error}); install envs/requirements.txt.") from None
-    finally:
-        dataclasses.dataclass = original
+from ndns.loihi2 import lava_shim
 
 
 @dataclass(frozen=True)
@@ -95,9 +71,9 @@ def run_live(cells: Sequence[Cell], tag: str = "fixed_pt") -> list[dict[str, np.
         for each cell what its output ports sent, `(steps, *port shape)`, and the watched variables after the last step.
 
     Raises:
-        UserError: the number of steps differs between inputs, or lava-nc is not installed.
+        UserError: the number of steps differs between inputs, or lava is not installed.
     """
-    import_lava()
+    lava_shim.apply()
     from lava.magma.core.run_conditions import RunSteps
     from lava.magma.core.run_configs import Loihi2SimCfg
 
@@ -129,9 +105,9 @@ def run_chain(nodes: Sequence[Any], x: np.ndarray) -> np.ndarray:
         integers `(steps, shape_out of the last)`.
 
     Raises:
-        UserError: a node is of another kind, or lava-nc is not installed.
+        UserError: a node is of another kind, or lava is not installed.
     """
-    import_lava()
+    lava_shim.apply()
     from ndns.loihi2.lava_procs.s5.process import PROCESSES
 
     strange = [type(node).__name__ for node in nodes if type(node) not in PROCESSES]
@@ -153,7 +129,7 @@ def drive(cell: Cell, model_class: type | None = None) -> dict[str, np.ndarray]:
     Returns:
         what each output port sent, `(steps, *port shape)`, and the watched variables after each step.
     """
-    import_lava()
+    lava_shim.apply()
     from lava.magma.compiler.builders.py_builder import PyProcessBuilder
     from lava.magma.compiler.compiler_graphs import ProcGroupDiGraphs
     from lava.magma.compiler.utils import VarInitializer

@@ -2,15 +2,15 @@
 
 import numpy as np
 
+from ndns.loihi2 import lava_shim
 from ndns.loihi2.equality.pair import SIZE, Pair, Rng, inputs, pair
-from ndns.loihi2.lava_process import import_lava
 from ndns.loihi2.nodes.graded import GradedVec, InvSqrt, NormVecDelay
 from ndns.loihi2.nodes.product import ProdNeuron
 from ndns.loihi2.nodes.sigma_delta import Delta, Sigma, SigmaDelta
 
 
 def _graded(rng: Rng, steps: int, relu: bool) -> Pair:
-    import_lava()
+    lava_shim.apply()
     from lava.proc.graded.process import GradedReluVec
     from lava.proc.graded.process import GradedVec as LavaGradedVec
 
@@ -34,7 +34,7 @@ def graded_relu(rng: Rng, steps: int) -> Pair:
 
 def norm_vec_delay(rng: Rng, steps: int) -> Pair:
     """Normalization vector."""
-    import_lava()
+    lava_shim.apply()
     from lava.proc.graded.process import NormVecDelay as LavaNormVecDelay
 
     vth = int(rng.choice([0, 1, rng.integers(1, 5000)]))
@@ -45,7 +45,7 @@ def norm_vec_delay(rng: Rng, steps: int) -> Pair:
 
 def inverse_square_root(rng: Rng, steps: int) -> Pair:
     """Fixed-point inverse square root, one neuron as in lava."""
-    import_lava()
+    lava_shim.apply()
     from lava.proc.graded.process import InvSqrt as LavaInvSqrt
 
     x = np.floor(2.0 ** rng.uniform(0, 24, (steps, 1))).astype(np.int32)
@@ -55,7 +55,7 @@ def inverse_square_root(rng: Rng, steps: int) -> Pair:
 
 def product(rng: Rng, steps: int) -> Pair:
     """Product neurons."""
-    import_lava()
+    lava_shim.apply()
     from lava.proc.prodneuron.process import ProdNeuron as LavaProdNeuron
 
     vth, exp = int(rng.choice([0, 1, rng.integers(1, 5000)])), int(rng.choice([0, 6, rng.integers(0, 16)]))
@@ -65,7 +65,7 @@ def product(rng: Rng, steps: int) -> Pair:
 
 def delta(rng: Rng, steps: int) -> Pair:
     """Delta encoder."""
-    import_lava()
+    lava_shim.apply()
     from lava.proc.sdn.process import Delta as LavaDelta
 
     fields = _sdn_fields(rng)
@@ -83,7 +83,7 @@ def _sdn_fields(rng: Rng) -> dict[str, int]:
 
 def sigma_delta(rng: Rng, steps: int) -> Pair:
     """Sigma-delta neurons with ReLU or unit activation and bias."""
-    import_lava()
+    lava_shim.apply()
     from lava.proc.sdn.process import ActivationMode
     from lava.proc.sdn.process import SigmaDelta as LavaSigmaDelta
 
@@ -99,7 +99,7 @@ def sigma_delta(rng: Rng, steps: int) -> Pair:
 
 def sigma(rng: Rng, steps: int) -> Pair:
     """Running sum, with wrap at 32 bits."""
-    import_lava()
+    lava_shim.apply()
     from lava.proc.sdn.process import Sigma as LavaSigma
 
     x = inputs(rng, steps, SIZE, 1 << int(rng.integers(3, 31)))

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ndns.loihi2.lava_process import Cell, Loop, drive, import_lava, run_live
+from ndns.loihi2 import lava_shim
+from ndns.loihi2.lava_process import Cell, Loop, drive, run_live
 from ndns.loihi2.nodes.base import Node
 
 Rng = np.random.Generator
@@ -49,7 +50,7 @@ class Pair:
 
     def driven(self) -> dict[str, np.ndarray]:
         """Step lava's ProcessModel here and return its answer, watched states after each step."""
-        import_lava()
+        lava_shim.apply()
         from lava.proc.lif.models import PyLifRefractoryModelFloat
 
         return self.lavas(drive(self.cell, PyLifRefractoryModelFloat if self.tag == "floating_pt" else None))

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from ndns.loihi2 import lava_shim
 from ndns.loihi2.equality.pair import Pair, Rng, inputs, pair
-from ndns.loihi2.lava_process import import_lava
 from ndns.loihi2.nodes.s5 import DiagonalSSM
 from ndns.loihi2.nodes.s5_block import Affine, S5Block
 
@@ -40,7 +40,7 @@ def draw_ssm(rng: Rng, diagonal: bool, wide: bool, relu: bool | None = None, y_e
 
 def s4d(rng: Rng, steps: int) -> Pair:
     """Diagonal input and output maps, 24-bit states and messages."""
-    import_lava()
+    lava_shim.apply()
     from ndns.loihi2.lava_procs.s5.process import DiagonalSSMProcess
 
     node = draw_ssm(rng, diagonal=True, wide=True)
@@ -50,7 +50,7 @@ def s4d(rng: Rng, steps: int) -> Pair:
 
 def s5(rng: Rng, steps: int) -> Pair:
     """Dense input and output maps, 16-bit states."""
-    import_lava()
+    lava_shim.apply()
     from ndns.loihi2.lava_procs.s5.process import DiagonalSSMProcess
 
     node = draw_ssm(rng, diagonal=False, wide=False)
@@ -60,7 +60,7 @@ def s5(rng: Rng, steps: int) -> Pair:
 
 def affine(rng: Rng, steps: int) -> Pair:
     """Dense layer."""
-    import_lava()
+    lava_shim.apply()
     from ndns.loihi2.lava_procs.s5.process import AffineProcess
 
     node = draw_affine(rng, WIDTH, WIDTH + 2, relu=bool(rng.integers(2)))
@@ -77,7 +77,7 @@ def draw_affine(rng: Rng, width_in: int, width_out: int, relu: bool = False, x_e
 
 def s5_block(rng: Rng, steps: int) -> Pair:
     """Residual block."""
-    import_lava()
+    lava_shim.apply()
     from ndns.loihi2.lava_procs.s5.process import S5BlockProcess
 
     ssm = draw_ssm(rng, diagonal=False, wide=False, relu=True, y_exp=int(rng.integers(10, 14)))

@@ -2,14 +2,15 @@
 
 import numpy as np
 
+from ndns.loihi2 import lava_shim
 from ndns.loihi2.equality.pair import SIZE, Pair, Rng, inputs, pair
-from ndns.loihi2.lava_process import Loop, import_lava
+from ndns.loihi2.lava_process import Loop
 from ndns.loihi2.nodes.cuba import CubaLIF
 from ndns.loihi2.nodes.rf import RF, RFZero
 from ndns.loihi2.nodes.scaled_synapse import effective_weights
 
 
-def _cuba_fields(rng: Rng) -> dict[str, np.ndarray]:
+def _cuba_fields(rng: Rng) -> dict[str, int | np.ndarray]:
     """Draw CUBA parameters, with the corners of the decays and small thresholds overrepresented."""
     return {
         "vth": int(rng.choice([0, 1, rng.integers(1, 50), rng.integers(0, 131072), 131071])),
@@ -21,18 +22,21 @@ def _cuba_fields(rng: Rng) -> dict[str, np.ndarray]:
 
 
 def cuba(rng: Rng, steps: int) -> Pair:
-    """LIF with hard reset at spikes."""
-    import_lava()
+    """LIF with hard reset at spikes, half of them with decays and thresholds of each neuron's own."""
+    lava_shim.apply()
     from lava.proc.lif.process import LIF
 
     fields = _cuba_fields(rng)
+    if rng.integers(2):
+        fields |= {"du": rng.integers(-1, 4096, SIZE), "dv": rng.integers(0, 4097, SIZE)}
+        fields["vth"] = rng.integers(0, 200, SIZE)
     x = inputs(rng, steps, SIZE, 1 << int(rng.choice([17, rng.integers(3, 25)])))
     return pair(CubaLIF(SIZE, **fields), LIF(shape=(SIZE,), **fields), x, watch=("u", "v"))
 
 
 def cuba_reset(rng: Rng, steps: int) -> Pair:
     """LIF whose states are zeroed at intervals."""
-    import_lava()
+    lava_shim.apply()
     from lava.proc.lif.process import LIFReset
 
     fields = _cuba_fields(rng) | {"reset_interval": int(rng.integers(1, 20)), "reset_offset": int(rng.integers(0, 40))}
@@ -42,7 +46,7 @@ def cuba_reset(rng: Rng, steps: int) -> Pair:
 
 def cuba_ternary(rng: Rng, steps: int) -> Pair:
     """LIF with spikes of both signs."""
-    import_lava()
+    lava_shim.apply()
     from lava.proc.lif.process import TernaryLIF
 
     fields = _cuba_fields(rng)
@@ -55,7 +59,7 @@ def cuba_ternary(rng: Rng, steps: int) -> Pair:
 
 def cuba_refractory(rng: Rng, steps: int) -> Pair:
     """LIF with refractory period, at decays of all or nothing: there lava's float model is exact."""
-    import_lava()
+    lava_shim.apply()
     from lava.proc.lif.process import LIFRefractory
 
     all_u, all_v = bool(rng.integers(2)), bool(rng.integers(2))
@@ -70,7 +74,7 @@ def cuba_refractory(rng: Rng, steps: int) -> Pair:
 
 def cuba_recurrent(rng: Rng, steps: int) -> Pair:
     """LIF with a dense synapse from its spikes to its input."""
-    import_lava()
+    lava_shim.apply()
     from lava.proc.dense.process import Dense
     from lava.proc.lif.process import LIF
 
@@ -84,7 +88,7 @@ def cuba_recurrent(rng: Rng, steps: int) -> Pair:
 
 
 def _rf(rng: Rng, steps: int, izhikevich: bool) -> Pair:
-    import_lava()
+    lava_shim.apply()
     from lava.proc.rf.process import RF as LavaRF
     from lava.proc.rf_iz.process import RF_IZ
 
@@ -109,7 +113,7 @@ def rf_izhikevich(rng: Rng, steps: int) -> Pair:
 
 def rf_zero(rng: Rng, steps: int) -> Pair:
     """Resonate-and-fire with graded spikes, beyond 16-bit states (32-bit products wrap) too."""
-    import_lava()
+    lava_shim.apply()
     from lava.proc.resfire.process import RFZero as LavaRFZero
 
     freqs, tau = rng.uniform(0, 500, SIZE), rng.uniform(0.005, 1, SIZE)

@@ -1,12 +1,12 @@
 """Random programs of synapses."""
 
+from ndns.loihi2 import lava_shim
 from ndns.loihi2.equality.pair import SIZE, Pair, Rng, inputs, pair
-from ndns.loihi2.lava_process import import_lava
 from ndns.loihi2.nodes.scaled_synapse import ScaledSynapse, effective_weights
 
 
 def _synapse(rng: Rng, steps: int, sparse: bool, delayed: bool) -> Pair:
-    import_lava()
+    lava_shim.apply()
     from lava.proc.dense.process import DelayDense, Dense
     from lava.proc.sparse.process import DelaySparse, Sparse
     from lava.utils.weightutils import SignMode

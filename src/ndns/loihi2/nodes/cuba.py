@@ -1,6 +1,7 @@
 """Current-based leaky integrate-and-fire neurons (CUBA), with optional reset, refractory period and recurrence."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numba
 import numpy as np
@@ -94,6 +95,10 @@ class CubaLIF:
         left, right = np.maximum(self.bias_exp, 0), np.maximum(-self.bias_exp, 0)
         return ((self.bias_mant << left) >> right).astype(np.int32)
 
+    @cached_property
+    def _columns(self) -> np.ndarray:
+        return np.zeros((0, 0), np.int32) if self.recurrent is None else np.ascontiguousarray(self.recurrent.T)
+
     def init(self, batch: int) -> State:
         """Return `u`, `v`, last spikes `s`, `held_until`, each `(batch, size)`, `step` and meters (range of `v`)."""
         zeros = {name: np.zeros((batch, self.size), np.int32) for name in ("u", "v", "s")}
@@ -106,14 +111,13 @@ class CubaLIF:
         `overflow` counts currents that wrapped and voltages that were clipped.
         """
         vth_low = np.full(self.size, -(1 << 24), np.int64) if self.vth_low is None else self.vth_low
-        recurrent = np.zeros((0, 0), np.int32) if self.recurrent is None else np.ascontiguousarray(self.recurrent.T)
         out = np.empty(x.shape, np.int32)
         _advance(
             np.ascontiguousarray(x, np.int32), out, state["u"], state["v"], state["s"], state["held_until"],
             state["low"], state["high"], state["overflow"], int(state["step"][0]),
             self.du, self.dv, self.bias.astype(np.int64), self.vth << VTH_SHIFT, vth_low << VTH_SHIFT,
             self.reset_interval or 0, self.reset_offset % (self.reset_interval or 1), self.refractory_period,
-            recurrent, self.recurrent_exp,
+            self._columns, self.recurrent_exp,
         )  # fmt: skip
         state["step"] += x.shape[1]
         return out
