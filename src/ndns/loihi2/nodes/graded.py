@@ -142,7 +142,7 @@ def inverse_square_root(x: np.ndarray) -> np.ndarray:
     """Return lava's fixed-point inverse square root (12 digits below the point) of integers 0 to 2^24 - 1, int64.
 
     >>> inverse_square_root(np.array([0, 1 << 12, 4 << 12]))
-    array([   0, 4094, 2046])
+    array([   0, 4095, 2047])
     """
     safe = np.maximum(x, 1).astype(np.int64)
     leading = 23 - np.floor(np.log2(safe)).astype(np.int64)

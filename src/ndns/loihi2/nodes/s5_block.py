@@ -129,7 +129,7 @@ def integer_sigmoid(x: np.ndarray, x_exp: int) -> np.ndarray:
     Linear between whole numbers on |x|, 9 and beyond as 9, and 1 - s(|x|) below 0; within 0.013 of the sigmoid.
 
     >>> integer_sigmoid(np.array([0, 1 << 6, -(1 << 6)]), 6) / 2**14
-    array([0.5       , 0.73107910, 0.26892090])
+    array([0.5      , 0.7310791, 0.2689209])
     """
     size = np.minimum(np.abs(x.astype(np.int64)), 9 << x_exp)
     index = np.minimum(size >> x_exp, 8)
