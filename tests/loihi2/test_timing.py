@@ -72,6 +72,17 @@ def test_upper_bound_adds_up_by_hand():
     assert high.seconds[0] == pytest.approx(94.7e-9 + 0.6e-6, rel=1e-6)
 
 
+def test_each_operation_has_its_energy():
+    """Ten of one kind of operation at a time, at constants that differ from one another."""
+    keys = "synop_j", "read_j", "message_in_j", "spike_j", "message_out_j", "hop_x_j", "hop_y_j", "neuron_update_j"
+    costs = {key: index + 1.0 for index, key in enumerate(keys)}
+    for index in range(len(keys)):
+        tens = np.where(np.arange(len(keys)) == index, 10.0, 0.0)
+        cores = [np.full((1, 1), ten) for ten in tens[:5]]
+        counts = Counts(tens[7:], *cores, np.zeros((1, 1)), np.array([tens[5]]), np.array([tens[6]]))
+        assert timing.joules(counts, costs).tolist() == [10.0 * (index + 1)]
+
+
 def test_energy_of_a_clip_by_hand():
     _, placement, messages = tiny()
     steps = timing.run(placement, [exact(placement, messages)], DAVIES)
@@ -266,6 +277,7 @@ def test_activity_is_read_and_split_by_clip(tmp_path):
     ("changes", "message"),
     [
         ({"synops": None}, "the array 'synops' is missing"),
+        ({"steps": np.array([0, 0]), "events_per_step": np.zeros((2, 0))}, "holds no steps"),
         ({"steps": np.array([2, 2])}, r"events_per_step has the shape \(2, 3\)"),
         ({"events": np.array([[3, 0], [1, 3]])}, "events and events_per_step contradict"),
         ({"events_per_neuron_a": np.array([1, 1])}, "events_per_neuron_a and events_per_step contradict"),
@@ -276,6 +288,12 @@ def test_activity_is_read_and_split_by_clip(tmp_path):
 def test_wrong_activity_is_refused(tmp_path, changes, message):
     with pytest.raises(UserError, match=message):
         read_activity(write(tmp_path / "a.npz", **changes), {"a": 2, "b": 4})
+
+
+def test_activity_of_nothing_is_refused(tmp_path):
+    empty = {"layers": np.array([], "U1"), "events": np.zeros((2, 0)), "events_per_step": np.zeros((0, 3))}
+    with pytest.raises(UserError, match="no layer's messages were counted"):
+        read_activity(write(tmp_path / "a.npz", **empty), {})
 
 
 def test_more_messages_than_neurons_are_refused(tmp_path):

@@ -106,6 +106,8 @@ def _check(path: str | Path, activity: Activity, arrays: Mapping[str, np.ndarray
     if layers is not None and activity.layers != tuple(layers):
         raise UserError(f"{path}: holds the layers {list(activity.layers)}, but the program has {list(layers)}.")
     shape = (len(activity.layers), int(activity.steps.sum()))
+    if not activity.layers:
+        raise UserError(f"{path}: no layer's messages were counted, so there is nothing to cost.")
     if 0 in shape or activity.steps.min() <= 0:
         raise UserError(f"{path}: holds no steps; run `ndns deploy` again.")
     for key, values in (("events", activity.events), ("synops", activity.synops)):
