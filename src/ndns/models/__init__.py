@@ -13,15 +13,18 @@ from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
+from ndns.config import S5 as S5Settings
 from ndns.config import Sdnn as SdnnSettings
 from ndns.errors import UserError
 from ndns.files import atomic_path
 from ndns.models.denoising import Output
+from ndns.models.s5 import S5
 from ndns.models.sdnn import Sdnn
 from ndns.models.slayer import from_slayer_state_dict, load_slayer, to_slayer_state_dict
 
 __all__ = [
     "KINDS",
+    "S5",
     "Output",
     "Sdnn",
     "build",
@@ -32,7 +35,10 @@ __all__ = [
     "to_slayer_state_dict",
 ]
 
-KINDS: dict[str, tuple[type[BaseModel], Callable[..., torch.nn.Module]]] = {"sdnn": (SdnnSettings, Sdnn)}
+KINDS: dict[str, tuple[type[BaseModel], Callable[..., torch.nn.Module]]] = {
+    "sdnn": (SdnnSettings, Sdnn),
+    "s5": (S5Settings, S5),
+}
 """Settings class and module of each `kind` of network."""
 
 METADATA = "ndns"

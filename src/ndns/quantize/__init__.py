@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Converter = Callable[[dict[str, np.ndarray], dict[str, Any]], "Program"]
 """Turns a checkpoint's tensors and settings into a program; raises UserError with a sentence about what is wrong."""
 
-CONVERTERS = {"sdnn": "ndns.quantize.sdnn"}
+CONVERTERS = {"sdnn": "ndns.quantize.sdnn", "s5": "ndns.quantize.s5"}
 """Modules with a function `convert` (a `Converter`), by model kind."""
 
 

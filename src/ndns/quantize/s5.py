@@ -1,0 +1,87 @@
+"""Integers of a sparse S5 network: folded normalization, 8-bit weights, static exponents from the observed ranges."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from ndns.config import S5 as Settings
+from ndns.errors import UserError
+from ndns.loihi2.nodes.s5 import DiagonalSSM
+from ndns.loihi2.nodes.s5_block import Affine, S5Block
+from ndns.loihi2.program import Program
+from ndns.models.quantization import weight_exponent
+from ndns.models.s5 import S5
+
+TRANSITION_BITS = 16
+
+
+def convert(tensors: dict[str, np.ndarray], settings: dict[str, Any]) -> Program:
+    """Return the program of a checkpoint of `ndns.models.s5`.
+
+    Args:
+        tensors: the network's state dict: weights, masks, running statistics, observed ranges.
+        settings: keys of `ndns.config.S5`.
+
+    Raises:
+        UserError: a tensor is missing or misshaped, or no range was observed in training.
+    """
+    model = S5(Settings(**settings))
+    try:
+        model.load_state_dict({name: torch.from_numpy(np.asarray(value)) for name, value in tensors.items()})
+    except RuntimeError as error:
+        raise UserError(" ".join(str(error).split())) from None
+    if not (model.quantizer.ranges > 0).all():
+        raise UserError("no activation ranges were observed; train for at least one step.")
+    return program_of(model.eval())
+
+
+@torch.no_grad()
+def program_of(model: S5) -> Program:
+    """Return the integers of a network in evaluation mode."""
+    settings, quantizer, sparsifier = model.settings, model.quantizer, model.sparsifier
+    bits = {"weight_bits": quantizer.settings.weight_bits, "message_bits": quantizer.settings.activation_bits}
+    stream = quantizer.exponent("residual")
+    encoder = _affine(
+        sparsifier.masked("encoder", model.encoder), model.encoder_bias, quantizer.exponent("input"), stream,
+        settings.relu, bits,
+    )  # fmt: skip
+    nodes = [encoder]
+    for index, block in enumerate(model.blocks):
+        name = f"block{index}"
+        w = block.folded(sparsifier, name)
+        x_exp, y_exp = quantizer.exponent(f"{name}.state"), quantizer.exponent(f"{name}.y")
+        a, a_exp = _integers(w.a, TRANSITION_BITS)
+        (b, b_exp), (c, c_exp), (d, d_exp) = (_integers(part, bits["weight_bits"]) for part in (w.b, w.c, w.d))
+        bias_x = _bias(w.bias_x, x_exp, bits["message_bits"])
+        ssm = DiagonalSSM(
+            a[0], a[1], b[0], b[1], c[0], c[1], d, a_exp=min(a_exp, 30), b_exp=b_exp, c_exp=c_exp, d_exp=d_exp,
+            u_exp=stream, x_exp=x_exp, y_exp=y_exp, bias_x_re=bias_x[0], bias_x_im=bias_x[1],
+            bias_y=_bias(w.bias_y, y_exp, bits["message_bits"]), relu=settings.relu, a_bits=TRANSITION_BITS,
+            state_bits=bits["message_bits"], **bits,
+        )  # fmt: skip
+        gate = _affine(w.gate, w.gate_bias, y_exp, min(quantizer.exponent(f"{name}.gate"), 20), False, bits)
+        nodes.append(S5Block(ssm, gate, relu=settings.relu))
+    output = quantizer.exponent("decoder")
+    decoder = _affine(sparsifier.masked("decoder", model.decoder), model.decoder_bias, stream, output, False, bits)
+    names = ("encoder", *(f"block{index}" for index in range(len(model.blocks))), "decoder")
+    return Program(
+        (*nodes, decoder), names, settings.front_end, settings.offset, mask_delay=0,
+        input_exp=quantizer.exponent("input"), output_exp=output,
+    )  # fmt: skip
+
+
+def _affine(weight, bias, x_exp: int, y_exp: int, relu: bool, bits: dict[str, int]) -> Affine:
+    integers, w_exp = _integers(weight, bits["weight_bits"])
+    return Affine(integers, _bias(bias, y_exp, bits["message_bits"]), x_exp, w_exp, y_exp, relu, **bits)
+
+
+def _integers(weight: torch.Tensor, bits: int) -> tuple[np.ndarray, int]:
+    """Round to nearest with the largest exponent at which all weights fit."""
+    exponent = weight_exponent(weight, bits)
+    return torch.round(weight.double() * 2.0**exponent).long().numpy(), exponent
+
+
+def _bias(bias: torch.Tensor, exponent: int, bits: int) -> np.ndarray:
+    top = 2 ** (bits - 1) - 1
+    return torch.round(bias.double() * 2.0**exponent).clamp(-top - 1, top).long().numpy()
