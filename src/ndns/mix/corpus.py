@@ -1,0 +1,121 @@
+"""The corpus as mixing sees it: usable recordings by split, kind and label, with nothing shared between splits."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ndns.audio.io import RATE
+from ndns.errors import UserError
+from ndns.files import read_csv
+
+SPLITS = ("train", "val")
+"""The index of a split is its number in a clip's seed."""
+
+KINDS = ("speech", "noise")
+MIN_SAMPLES = RATE // 10
+"""Recordings below 0.1 s are left out: a clip would be made of hundreds of them."""
+
+_COLUMNS = ("path", "kind", "label", "split", "seconds", "rate", "sha256", "status")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording: path below the root, label, length in whole samples at 16 kHz, hash of its decoded samples."""
+
+    path: str
+    label: str
+    samples: int
+    sha256: str
+
+
+Groups = tuple[tuple[Recording, ...], ...]
+"""Recordings of one kind, a group for each label; labels are sorted, and so are the paths of a group."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Recordings of one split by speaker and by noise type."""
+
+    speech: Groups
+    noise: Groups
+
+    def by_path(self) -> dict[str, Recording]:
+        """Return every recording by its path."""
+        return {r.path: r for kind in (self.speech, self.noise) for group in kind for r in group}
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Usable recordings.
+
+    Attributes:
+        root: folder that their paths count from.
+        pools: split -> recordings.
+        duplicates: recordings of `train` that were left out because `val` has one with the same samples.
+    """
+
+    root: Path
+    pools: Mapping[str, Pool]
+    duplicates: int
+
+
+def read_corpus(manifest: Path) -> Corpus:
+    """Read `manifest.csv` and the `manifest.json` beside it.
+
+    Raises:
+        UserError: a file or column is missing, a cell is wrong, or a label is in both splits.
+    """
+    rows = [row for row in read_csv(manifest, _COLUMNS) if row["status"] == "ok"]
+    groups: dict[tuple[str, str], dict[str, list[Recording]]] = {(s, k): {} for s in SPLITS for k in KINDS}
+    hidden = {row["sha256"] for row in rows if row["split"] == "val"}
+    duplicates = 0
+    for row in rows:
+        if (row["split"], row["kind"]) not in groups:
+            raise UserError(
+                f"{manifest}: {row['path']} has split {row['split']!r} and kind {row['kind']!r}; "
+                "expected train or val, and speech or noise."
+            )
+        if row["split"] == "train" and row["sha256"] in hidden:
+            duplicates += 1
+            continue
+        recording = _recording(row, manifest)
+        if recording.samples >= MIN_SAMPLES:
+            groups[row["split"], row["kind"]].setdefault(recording.label, []).append(recording)
+    for kind in KINDS:
+        shared = sorted(groups["train", kind].keys() & groups["val", kind].keys())
+        if shared:
+            raise UserError(f"{manifest}: the {kind} label {shared[0]!r} is in both splits; keep each label in one.")
+    pools = {split: Pool(*(_sorted(groups[split, kind]) for kind in KINDS)) for split in SPLITS}
+    return Corpus(_root(manifest), pools, duplicates)
+
+
+def _recording(row: dict[str, str], manifest: Path) -> Recording:
+    path = row["path"]
+    if "|" in path:
+        raise UserError(f"{manifest}: the path {path!r} contains '|', which separates segments in a plan; rename it.")
+    try:
+        frames = round(float(row["seconds"]) * int(row["rate"]))
+        samples = frames * RATE // int(row["rate"])
+    except (ValueError, ZeroDivisionError, OverflowError):
+        raise UserError(
+            f"{manifest}: {path} has seconds {row['seconds']!r} and rate {row['rate']!r}; expected numbers."
+        ) from None
+    return Recording(path, row["label"], samples, row["sha256"])
+
+
+def _sorted(groups: dict[str, list[Recording]]) -> Groups:
+    return tuple(tuple(sorted(groups[label], key=lambda r: r.path)) for label in sorted(groups))
+
+
+def _root(manifest: Path) -> Path:
+    """A corpus of kind `speak` lies beside its manifest; the root of others is what the configuration says."""
+    path = manifest.with_suffix(".json")
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        kind, root = about["kind"], about["root"]
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; `ndns corpus` writes it beside the manifest.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
+        raise UserError(f"{path}: expected JSON with the keys kind and root; run `ndns corpus` again.") from None
+    return manifest.parent if kind == "speak" else Path(root)
