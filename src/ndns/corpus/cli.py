@@ -1,0 +1,25 @@
+"""The command `ndns corpus`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    settings: Annotated[str, typer.Option(help="JSON text or file: the section `corpus` of a study.")],
+    out: Annotated[Path, typer.Option(help="Folder for manifest.csv, manifest.json and synthetic audio.")],
+    jobs: Annotated[int, typer.Option(min=1, help="Processes; the result does not depend on it.")] = 1,
+) -> None:
+    """Collect the recordings: synthesize them, or inspect a folder of them."""
+    from ndns.config import AnyCorpus, SpeakCorpus, settings_from
+    from ndns.corpus import folder, manifest, speak
+
+    section = settings_from(settings, AnyCorpus)
+    ignored = 0
+    if isinstance(section, SpeakCorpus):
+        recordings, root = speak.build(section, out, jobs), "."
+    else:
+        (recordings, ignored), root = folder.build(section, out, jobs), section.root
+    rows = manifest.write(out, recordings, root, section.kind)
+    typer.echo(manifest.summary_line(section.name, rows, ignored))

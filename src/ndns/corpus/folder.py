@@ -1,0 +1,130 @@
+"""A corpus of given recordings: listed, split by whole labels, inspected one by one."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+from ndns.config import FolderCorpus
+from ndns.corpus import inspection, ogg
+from ndns.corpus.inspection import Finding, inspect
+from ndns.corpus.journal import Journal
+from ndns.corpus.manifest import KINDS, OK, SPLITS, Recording
+from ndns.corpus.pool import each
+from ndns.corpus.sources import Source, assign_splits, from_folders, from_manifest
+from ndns.errors import UserError
+from ndns.files import sha256_bytes, sha256_file
+
+WARNINGS = 20
+"""Bad recordings that are named one by one; the rest is in the manifest."""
+
+
+def build(settings: FolderCorpus, out: Path, jobs: int) -> tuple[list[Recording], int]:
+    """Inspect the recordings below `settings.root`; findings of an earlier run hold while size and time are the same.
+
+    Returns:
+        All recordings, bad ones with their status, and the number of files or rows that are neither speech nor noise.
+
+    Raises:
+        UserError: no such folder, no recordings, a bad manifest, a label in both splits, or (`on_bad: refuse`) a bad
+            recording.
+    """
+    root = _root(settings.root)
+    sources, ignored = from_folders(root) if settings.manifest is None else from_manifest(root, settings.manifest)
+    if not sources:
+        raise UserError(f"{root}: no speech or noise found; name folders speech and noise, or set corpus.manifest.")
+    sources = sorted(assign_splits(sources, settings.seed, settings.val_share), key=lambda source: source.path)
+    _warn_of_gaps(sources)
+    recordings, bad = [], 0
+    with closing(_findings(settings, root, sources, out, jobs)) as findings:
+        for source, finding in findings:
+            if finding.status != OK:
+                bad += 1
+                _report(root / source.path, finding, bad, refuse=settings.on_bad == "refuse")
+            recordings.append(_recording(source, finding))
+    if bad > WARNINGS:
+        _warn(f"{bad - WARNINGS} more bad recordings are left out; manifest.csv names them.")
+    return recordings, ignored
+
+
+def _findings(
+    settings: FolderCorpus, root: Path, sources: list[Source], out: Path, jobs: int
+) -> Iterator[tuple[Source, Finding]]:
+    """Yield `(source, finding)` in the order of `sources`."""
+    by_path = {source.path: source for source in sources}
+    code = sha256_file(inspection.__file__) + sha256_file(ogg.__file__)
+    keys = {path: _key(root / path, f"{settings.clipped_share!r} {code}") for path in by_path}
+    task = partial(_inspect_below, root, settings.clipped_share)
+    with Journal(out / "journal.jsonl", set(by_path)) as journal:
+        known = {path: journal.get(path, keys[path]) for path in by_path}
+        todo = [path for path, result in known.items() if result is None]
+        fresh = each(task, todo, jobs, "Inspecting", chunk=16)
+        for path, source in by_path.items():
+            result = known[path]
+            if result is not None:
+                yield source, Finding(**result)
+                continue
+            _, finding = next(fresh)
+            journal.add(path, keys[path], vars(finding))
+            yield source, finding
+
+
+def _inspect_below(root: Path, clipped_share: float, path: str) -> Finding:
+    return inspect(root / path, clipped_share)
+
+
+def _key(path: Path, judged_by: str) -> str:
+    """Return what a finding depends on: the file's place, size and time, and how it is judged."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return "absent"
+    return sha256_bytes(f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns} {judged_by}".encode())
+
+
+def _root(text: str) -> Path:
+    if not text.strip():
+        raise UserError(
+            "corpus.root is empty; name the folder with `--config corpus_root=...` or the variable NDNS_CORPUS_ROOT."
+        )
+    root = Path(text)
+    if not root.is_dir():
+        raise UserError(f"corpus.root: {text} is not a folder; check corpus_root or NDNS_CORPUS_ROOT.")
+    return root.absolute()
+
+
+def _recording(source: Source, finding: Finding) -> Recording:
+    seconds = finding.frames / finding.rate if finding.frames is not None and finding.rate else None
+    return Recording(
+        path=source.path,
+        kind=source.kind,
+        label=source.label,
+        split=source.split,
+        seconds=seconds,
+        rate=finding.rate,
+        channels=finding.channels,
+        licence=source.licence,
+        sha256=finding.sha256,
+        status=finding.status,
+    )
+
+
+def _report(path: Path, finding: Finding, count: int, refuse: bool) -> None:
+    sentence = f"{path}: {finding.status} ({finding.reason})"
+    if refuse:
+        raise UserError(f"{sentence}; mend or remove it, or set corpus.on_bad to skip.")
+    if count <= WARNINGS:
+        _warn(f"{sentence}; left out.")
+
+
+def _warn_of_gaps(sources: list[Source]) -> None:
+    present = {(source.split, source.kind) for source in sources}
+    for split in SPLITS:
+        for kind in KINDS:
+            if (split, kind) not in present:
+                _warn(f"no {kind} for {split}: mixing needs speech and noise in both splits.")
+
+
+def _warn(sentence: str) -> None:
+    print(f"ndns corpus: {sentence}", file=sys.stderr)

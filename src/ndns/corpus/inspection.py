@@ -1,0 +1,114 @@
+"""Is a recording usable? Decodes it once, in blocks, for its hash and its status."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from ndns.audio.io import limit_to_pcm16
+from ndns.corpus import ogg
+from ndns.corpus.manifest import OK
+
+BLOCK = 1 << 18
+SILENT_RMS = 1e-4  # -80 dBFS, three steps of PCM16
+FULL_SCALE = {"PCM_U8": 32512, "PCM_S8": 32512, "ULAW": 32124, "ALAW": 32256}  # in steps of PCM16; else 32767
+UNKNOWN_LENGTH = 0x7FFF_0000  # a header written before the end was known claims at least this many frames or bytes
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What inspection found. `status` is `ok` or the reason to leave the recording out; `reason` says more."""
+
+    status: str
+    reason: str = ""
+    frames: int | None = None
+    rate: int | None = None
+    channels: int | None = None
+    sha256: str = ""
+
+
+def inspect(path: Path, clipped_share: float) -> Finding:
+    """Decode a recording and judge it.
+
+    Args:
+        path: audio file.
+        clipped_share: share of samples at full scale, of any channel, above which it counts as clipped.
+
+    Returns:
+        The first that applies of `corrupt` (undecodable or cut short), `empty`, `nan`, `silent` (below -80 dBFS after
+        the mean is removed), `dead_channel` (one channel silent, another not), `clipped`, and `ok`.
+    """
+    if not path.is_file():
+        return Finding("corrupt", "not a file")
+    if path.stat().st_size == 0:
+        return Finding("empty", "the file has no bytes")
+    try:
+        with soundfile.SoundFile(path) as sound:
+            finding = _judge(sound, clipped_share)
+            broken = ogg.damage(path) if sound.format == "OGG" else _cut_short(sound.extra_info)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        return Finding("corrupt", str(error).split(": ", 1)[-1].strip().rstrip("."))
+    return Finding("corrupt", broken, rate=finding.rate, channels=finding.channels) if broken else finding
+
+
+def _judge(sound: soundfile.SoundFile, clipped_share: float) -> Finding:
+    size = {"rate": sound.samplerate, "channels": sound.channels}
+    stream = _Statistics(sound.channels, full_scale=FULL_SCALE.get(sound.subtype, 32767))
+    while len(block := sound.read(BLOCK, dtype="float32", always_2d=True)):
+        stream.add(block)
+    if stream.frames < sound.frames < UNKNOWN_LENGTH:
+        return Finding("corrupt", f"ends after {stream.frames} of {sound.frames} samples", **size)
+    size |= {"frames": stream.frames, "sha256": stream.sha256.hexdigest()}
+    if stream.frames == 0:
+        return Finding("empty", "no samples", **size)
+    if stream.not_finite:
+        return Finding("nan", "NaN or infinite samples", **size | {"sha256": ""})
+    silent = stream.rms() < SILENT_RMS
+    if silent.all():
+        return Finding("silent", "nothing above -80 dBFS", **size)
+    if silent.any():
+        return Finding("dead_channel", f"channel {int(silent.argmax()) + 1} is silent", **size)
+    share = float(stream.at_full_scale.max() / stream.frames)
+    if share > clipped_share:
+        return Finding("clipped", f"{share:.2%} of the samples at full scale", **size)
+    return Finding(OK, **size)
+
+
+def _cut_short(log: str) -> str:
+    """Read in libsndfile's log whether a WAV header promises more than the file holds; it plays on regardless."""
+    match = re.search(r"^\s*data\s*: (\d+) \(should be (\d+)\)", log, re.MULTILINE)
+    if match and int(match[2]) < int(match[1]) < UNKNOWN_LENGTH:
+        return f"holds {match[2]} of {match[1]} bytes of samples"
+    return ""
+
+
+class _Statistics:
+    """Sums over blocks `(frames, channels)`: per-channel power and mean, full-scale count, hash of PCM16."""
+
+    def __init__(self, channels: int, full_scale: int) -> None:
+        self.frames = 0
+        self.not_finite = False
+        self.sha256 = hashlib.sha256()
+        self.at_full_scale = np.zeros(channels, dtype=np.int64)
+        self._full_scale = full_scale
+        self._sum = np.zeros(channels)
+        self._squares = np.zeros(channels)
+
+    def add(self, block: np.ndarray) -> None:
+        self.frames += len(block)
+        if not np.isfinite(block).all():
+            self.not_finite = True
+            return
+        pcm, _ = limit_to_pcm16(block)
+        self.sha256.update(pcm.astype("<i2").tobytes())
+        self.at_full_scale += ((pcm >= self._full_scale) | (pcm <= -self._full_scale)).sum(axis=0)
+        self._sum += block.sum(axis=0, dtype=np.float64)
+        self._squares += (block.astype(np.float64) ** 2).sum(axis=0)
+
+    def rms(self) -> np.ndarray:
+        """Return the RMS of each channel without its mean."""
+        mean = self._sum / self.frames
+        return np.sqrt(np.maximum(self._squares / self.frames - mean * mean, 0))
