@@ -12,7 +12,7 @@ from ndns.config import Mix
 from ndns.errors import UserError
 from ndns.mix.cli import app
 from ndns.mix.corpus import MIN_SAMPLES, Pool, Recording, read_corpus
-from ndns.mix.draw import GAP, parse_segments
+from ndns.mix.draw import parse_segments
 from ndns.mix.plan import COLUMNS, draw_clip, draw_plan, read_plan, write_plan
 
 from .conftest import Corpus, noise_like, speech_like
@@ -115,7 +115,7 @@ def test_invariants_of_a_clip(speech, noise, samples, index):
         last = index == len(clip.speech) - 1
         assert (segment.path == "silence") == (index % 2 == 1)
         if index % 2:
-            assert segment.samples == GAP or (last and segment.samples < GAP + MIN_SAMPLES)
+            assert segment.samples == 3200 or (last and segment.samples < 3200 + 1600)
         elif not last:
             assert (segment.start, segment.stop) == (0, known[segment.path].samples), "only the last may be cropped"
     assert all(s.path != "silence" for s in clip.noise)

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
+
 from ndns.errors import UserError
 from ndns.mix.corpus import Pool
 from ndns.mix.draw import Clip, draw_noise, draw_speech, generator
@@ -40,7 +42,7 @@ def render_clip(clip: Clip, pool: Pool, sources: Sources) -> Rendered:
         UserError: a recording cannot be read, or 50 draws gave silence.
     """
     for redraw in range(MAX_DRAWS):
-        clean, noise = sources.join(clip.speech), sources.join(clip.noise)
+        clean, noise = (sources.join(segments).astype(np.float64) for segments in (clip.speech, clip.noise))
         speech_power, noise_power = active_powers(clean, noise)
         silent = "speech" if speech_power < SILENT_POWER else "noise"
         if silent == "noise" and noise_power >= max(SILENT_POWER, BURST_RATIO * float((noise**2).mean())):

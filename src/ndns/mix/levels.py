@@ -65,7 +65,7 @@ def mix(clean: np.ndarray, noise: np.ndarray, snr_db: float, level_dbfs: float) 
     Raises:
         ValueError: speech or noise has no power in the active frames.
     """
-    clean, noise = clean.astype(np.float64), noise.astype(np.float64)
+    clean, noise = np.asarray(clean, np.float64), np.asarray(noise, np.float64)
     speech_power, noise_power = active_powers(clean, noise)
     if not speech_power * noise_power > 0:
         raise ValueError("speech or noise is silent")
@@ -86,7 +86,7 @@ def rms_dbfs(pcm: np.ndarray) -> float:
 
 
 def _powers(samples: np.ndarray) -> np.ndarray:
-    frames = samples[: len(samples) // FRAME * FRAME].reshape(-1, FRAME).astype(np.float64)
+    frames = np.asarray(samples[: len(samples) // FRAME * FRAME], np.float64).reshape(-1, FRAME)
     return np.mean(frames**2, axis=1)
 
 
