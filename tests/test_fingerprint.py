@@ -40,6 +40,10 @@ def test_a_shared_module_reaches_the_stages_that_import_it(copy):
     assert changed(copy / "metrics" / "si_snr.py", ["score", "corpus"]) == {"score"}
 
 
+def test_settings_are_tracked_by_value_not_by_code(copy):
+    assert changed(copy / "config.py", ["corpus", "mix", "score"]) == set()
+
+
 @pytest.mark.parametrize("stage", ["corpus", "mix", "train", "quantize", "deploy", "score", "cost", "board"])
 def test_stages_do_not_import_each_other(stage):
     others = {"corpus", "mix", "train", "quantize", "deploy", "score", "cost", "board"} - {stage}

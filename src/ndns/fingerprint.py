@@ -1,4 +1,8 @@
-"""Fingerprint of the code behind a stage: changes when, and only when, a module that the stage imports changes."""
+"""Fingerprint of the code behind a stage: changes when, and only when, a module that the stage imports changes.
+
+Settings do not count: rules pass their values, defaults included, as tracked parameters, so that a new setting of one
+stage leaves the results of the others current.
+"""
 
 import ast
 from functools import cache
@@ -7,6 +11,7 @@ from pathlib import Path
 from ndns.files import sha256_bytes
 
 PACKAGE = Path(__file__).resolve().parent
+SETTINGS = ("config.py", "validation.py")
 
 
 def modules_of(stage: str) -> list[Path]:
@@ -15,7 +20,7 @@ def modules_of(stage: str) -> list[Path]:
     seen: set[Path] = set()
     while pending:
         path = pending.pop()
-        if path in seen:
+        if path in seen or path.relative_to(PACKAGE).as_posix() in SETTINGS:
             continue
         seen.add(path)
         pending.extend(_imports(path))
