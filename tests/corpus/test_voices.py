@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -127,3 +128,9 @@ def test_speaking_needs_no_package_on_the_path(monkeypatch):
     monkeypatch.setattr(voices.subprocess, "run", lambda command, **kw: ran.append(command) or original(command, **kw))
     speak(SENTENCE)
     assert ran[0][1:3] == ["-I", "-S"]
+
+
+def test_a_missing_synthesizer_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "espeakng_loader", None)
+    with pytest.raises(UserError, match="espeakng-loader is not installed"):
+        voices.engine.__wrapped__()
