@@ -1,16 +1,21 @@
 """Training step of the SDNN (forward and backward): `ndns.models` beside lava-dl slayer, in one run.
 
-    python bench/train.py [--batch 4] [--seconds 30] [--threads 2] [--repeats 3]
+    python bench/train.py [--batch 4] [--seconds 30] [--threads 2] [--repeats 5]
 
-slayer's side follows the challenge's `train_sdnn.py`; both start from the same weights and hear the same clips. Prints
-the median step of each and their ratio, and how far losses and gradients are apart.
+slayer's side follows the challenge's `train_sdnn.py`; both start from the same weights and hear the same clips, and
+take turns. Each side has a process of its own: ours is set up as `ndns train` sets up its process (passive OpenMP
+waiting, freed memory is kept), slayer's as Python starts. `--alike` sets up slayer's process like ours. Prints the
+median step of each, the losses and the ratio.
 """
 
 import argparse
+import multiprocessing
+import os
 import statistics
 import sys
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
@@ -18,32 +23,59 @@ import torch
 from ndns.config import Sdnn
 from ndns.metrics.si_snr import si_snr
 from ndns.models import build
+from ndns.train.memory import WAITING, keep_memory
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "models"))
-from slayer_network import SlayerNetwork
 
 
-def slayer_step(network: SlayerNetwork, noisy: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
-    """Loss of the challenge's training loop, after backward."""
+def our_step(noisy: torch.Tensor, clean: torch.Tensor) -> Callable[[], torch.Tensor]:
+    """Return the step of `ndns.models`; it gives the loss after backward."""
+    network = build(Sdnn())
+
+    def step() -> torch.Tensor:
+        network.zero_grad()
+        loss = network.loss(network(noisy), clean)
+        loss.backward()
+        return loss
+
+    return step
+
+
+def slayer_step(noisy: torch.Tensor, clean: torch.Tensor) -> Callable[[], torch.Tensor]:
+    """Return the step of the challenge's training loop with slayer's blocks."""
+    from slayer_network import SlayerNetwork
+
+    network = SlayerNetwork(build(Sdnn()))
     n_fft, window = 512, torch.ones(512)
-    with torch.no_grad():
-        spectra = [torch.stft(x, n_fft, window=window, onesided=True, return_complex=True) for x in (noisy, clean)]
-        (magnitude, target), phase = [x.abs() for x in spectra], spectra[0].angle()
-    denoised = magnitude * torch.relu(network(magnitude) + 1)
-    mixed = torch.complex(denoised * torch.cos(phase), denoised * torch.sin(phase))
-    score = si_snr(torch.istft(mixed, n_fft, window=window, onesided=True, length=noisy.shape[-1]), clean)
-    loss = 0.001 * torch.nn.functional.mse_loss(denoised, target) + (100 - score.mean())
-    loss.backward()
-    return loss
+
+    def step() -> torch.Tensor:
+        network.zero_grad()
+        with torch.no_grad():
+            spectra = [torch.stft(x, n_fft, window=window, onesided=True, return_complex=True) for x in (noisy, clean)]
+            (magnitude, target), phase = [x.abs() for x in spectra], spectra[0].angle()
+        denoised = magnitude * torch.relu(network(magnitude) + 1)
+        mixed = torch.complex(denoised * torch.cos(phase), denoised * torch.sin(phase))
+        score = si_snr(torch.istft(mixed, n_fft, window=window, onesided=True, length=noisy.shape[-1]), clean)
+        loss = 0.001 * torch.nn.functional.mse_loss(denoised, target) + (100 - score.mean())
+        loss.backward()
+        return loss
+
+    return step
 
 
-def timed(step: Callable[[], torch.Tensor], parameters: list[torch.Tensor]) -> tuple[float, float]:
-    """Seconds of a step, and its loss."""
-    for parameter in parameters:
-        parameter.grad = None
-    start = time.perf_counter()
-    loss = step()
-    return time.perf_counter() - start, loss.item()
+def serve(side: str, tuned: bool, options: argparse.Namespace, pipe: Connection) -> None:
+    """Time one step whenever the other end asks: seconds, CPU seconds over all threads, loss."""
+    if tuned:
+        keep_memory()
+    torch.set_num_threads(options.threads)
+    generator = torch.Generator().manual_seed(0)
+    clean, noise = torch.randn(2, options.batch, round(options.seconds * 16000), generator=generator) * 0.05
+    step = {"ndns": our_step, "slayer": slayer_step}[side](clean + 0.5 * noise, clean)
+    step()
+    while pipe.recv():
+        start, used = time.perf_counter(), time.process_time()
+        loss = step()
+        pipe.send((time.perf_counter() - start, time.process_time() - used, loss.item()))
 
 
 def main() -> None:
@@ -52,43 +84,32 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--alike", action="store_true", help="set up slayer's process like ours")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    generator = torch.Generator().manual_seed(0)
-    clean, noise = torch.randn(2, options.batch, round(options.seconds * 16000), generator=generator) * 0.05
-    noisy = clean.cumsum(-1).sub_(clean.mean()).sin_().mul_(0.05) + 0.5 * noise
-
-    ours = build(Sdnn())
-    theirs = SlayerNetwork(ours)
-    mine = [ours.weight1, ours.weight2, ours.weight3, ours.delay1, ours.delay2]
-    blocks = theirs.blocks
-    yours = [blocks[i].synapse.weight for i in (1, 2, 3)] + [blocks[i].delay.delay for i in (1, 2)]
-
-    def our_step() -> torch.Tensor:
-        loss = ours.loss(ours(noisy), clean)
-        loss.backward()
-        return loss
-
-    timed(our_step, mine)
-    times: dict[str, list[float]] = {"ndns": [], "slayer": []}
-    losses: dict[str, float] = {}
+    context = multiprocessing.get_context("spawn")
+    runs: dict[str, list[tuple[float, float, float]]] = {"ndns": [], "slayer": []}
+    pipes = {}
+    for side in runs:
+        tuned = side == "ndns" or options.alike
+        os.environ.update(WAITING) if tuned else [os.environ.pop(name, None) for name in WAITING]
+        pipes[side], other = context.Pipe()
+        context.Process(target=serve, args=(side, tuned, options, other), daemon=True).start()
     for _ in range(options.repeats):
-        for name, step, parameters in (
-            ("ndns", our_step, mine),
-            ("slayer", lambda: slayer_step(theirs, noisy, clean), yours),
-        ):
-            seconds, losses[name] = timed(step, parameters)
-            times[name].append(seconds)
-    apart = max(
-        ((a.grad - b.grad.reshape(a.shape)).norm() / b.grad.norm()).item() for a, b in zip(mine, yours, strict=True)
-    )
+        for side, pipe in pipes.items():
+            pipe.send(True)
+            runs[side].append(pipe.recv())
+    for pipe in pipes.values():
+        pipe.send(False)
     print(f"batch {options.batch} x {options.seconds:g} s, {options.threads} threads, median of {options.repeats}")
-    for name, measured in times.items():
-        median = statistics.median(measured)
-        print(f"{name:7s} {median:7.3f} s a step ({min(measured):.3f} to {max(measured):.3f}), loss {losses[name]:.6f}")
-    print(f"ratio   {statistics.median(times['slayer']) / statistics.median(times['ndns']):7.1f}")
-    print(f"gradients apart by at most {apart:.1e} of their norm")
+    medians = {}
+    for side, measured in runs.items():
+        seconds, used, losses = zip(*measured, strict=True)
+        medians[side] = statistics.median(seconds), statistics.median(used)
+        spread = f"({min(seconds):.3f} to {max(seconds):.3f})"
+        print(f"{side:7s} {medians[side][0]:7.3f} s {spread}, CPU {medians[side][1]:7.3f} s, loss {losses[-1]:.5f}")
+    ratios = [theirs / ours for theirs, ours in zip(medians["slayer"], medians["ndns"], strict=True)]
+    print(f"ratio   {ratios[0]:7.1f} of time, {ratios[1]:.1f} of CPU time")
 
 
 if __name__ == "__main__":

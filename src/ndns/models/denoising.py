@@ -6,7 +6,7 @@ import torch
 
 from ndns.config import FrontEnd
 from ndns.metrics.si_snr import si_snr
-from ndns.models.frontend import stft
+from ndns.models.frontend import moduli, stft
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ def loss(output: Output, clean: torch.Tensor, front_end: FrontEnd, magnitude_wei
         front_end: of the network.
         magnitude_weight: 0.001 in the baseline (`-lam` of its train_sdnn.py).
     """
-    target = stft(clean, front_end).abs()
-    difference = torch.nn.functional.mse_loss(output.magnitude, target)
+    target = moduli(stft(clean, front_end))
+    # in memory order: the gradient of a transposed tensor would be laid out anew, and with it all that follows
+    difference = torch.nn.functional.mse_loss(output.magnitude.transpose(1, 2), target.transpose(1, 2))
     return magnitude_weight * difference + (100 - si_snr(output.denoised, clean).mean())

@@ -25,6 +25,16 @@ def stft(samples: torch.Tensor, front_end: FrontEnd) -> torch.Tensor:
     return _analyse(padded, front_end).transpose(1, 2)
 
 
+def moduli(spectra: torch.Tensor) -> torch.Tensor:
+    """Return |X| of complex spectra `(batch, bin, frame)`, same shape, without gradient."""
+    rows = spectra.detach().transpose(1, 2)
+    if rows.device.type == "cpu" and rows.dtype == torch.complex64:
+        from ndns.models import kernels
+
+        return kernels.magnitude(rows.contiguous()).transpose(1, 2)
+    return rows.abs().transpose(1, 2)
+
+
 def istft(spectra: torch.Tensor, samples: int, front_end: FrontEnd) -> torch.Tensor:
     """Return `(batch, samples)` from complex spectra `(batch, bin, frame)`: least-squares overlap-add."""
     window = _taper(front_end, spectra.real)

@@ -18,6 +18,20 @@ _MESSAGE_SCALE = np.float32(4096)
 _ZERO = np.float32(0)
 
 
+def magnitude(spectra: torch.Tensor) -> torch.Tensor:
+    """Return |X| of contiguous complex64 `(batch, frame, bin)`; torch's own goes through a complex result."""
+    moduli = torch.empty(spectra.shape, dtype=torch.float32)
+    _each(_magnitude, spectra, (spectra.detach().numpy(), moduli.numpy()), ())
+    return moduli
+
+
+def count_events(messages: torch.Tensor) -> int:
+    """Return how many of `(batch, frame, neuron)` are not zero."""
+    counts = torch.zeros(messages.shape[0], messages.shape[2], dtype=torch.int64)
+    _each(_count_events, messages, (messages.detach().numpy(), counts.numpy()), ())
+    return int(counts.sum())
+
+
 def delta(values: torch.Tensor, threshold: float) -> torch.Tensor:
     """Messages of `ndns.models.sigma_delta.delta`; `values` `(batch, frame, neuron)` stay as they are."""
     messages = torch.empty_like(values)
@@ -77,6 +91,25 @@ def _each(kernel: Callable, like: torch.Tensor, arrays: tuple, constants: tuple)
         return
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(run, tasks))
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _magnitude(spectra, moduli, start, stop):
+    for t in range(spectra.shape[0]):
+        row, out = spectra[t, start:stop], moduli[t, start:stop]
+        for j in range(stop - start):
+            out[j] = np.sqrt(row[j].real * row[j].real + row[j].imag * row[j].imag)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _count_events(messages, counts, start, stop):
+    width = stop - start
+    count = np.zeros(width, np.int32)
+    for t in range(messages.shape[0]):
+        row = messages[t, start:stop]
+        for j in range(width):
+            count[j] += row[j] != _ZERO
+    counts[start:stop] = count
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -17,7 +17,7 @@ from ndns.config import Sdnn as Settings
 from ndns.errors import UserError
 from ndns.models import denoising, sigma_delta
 from ndns.models.denoising import Output
-from ndns.models.frontend import masked_istft, stft
+from ndns.models.frontend import masked_istft, moduli, stft
 
 LAYERS = ("input", "hidden1", "hidden2")
 """Layers that send messages, in order."""
@@ -87,13 +87,11 @@ class Sdnn(torch.nn.Module):
         waiting, with more the network hears later frames first; silence follows the clip.
         """
         spectra = stft(noisy, self.front_end)
-        magnitude = spectra.abs()
+        magnitude = moduli(spectra)
         messages, raw = self._run(self._awaited(magnitude).transpose(1, 2))
         mask = torch.relu(self._timed(raw.transpose(1, 2)) + 1)
         denoised = masked_istft(spectra, mask, noisy.shape[-1], self.front_end)
-        rates = {
-            name: torch.count_nonzero(sent.detach()) / sent.numel() for name, sent in zip(LAYERS, messages, strict=True)
-        }
+        rates = {name: sigma_delta.event_rate(sent) for name, sent in zip(LAYERS, messages, strict=True)}
         return Output(denoised, magnitude * mask, rates)
 
     def _awaited(self, magnitude: torch.Tensor) -> torch.Tensor:

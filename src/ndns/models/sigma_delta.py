@@ -64,6 +64,15 @@ def output(messages: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     return _Output.apply(messages, weight)
 
 
+def event_rate(messages: torch.Tensor) -> torch.Tensor:
+    """Return the share of `(batch, frame, neuron)` that is not zero, a scalar without gradient."""
+    if _compiled(messages):
+        from ndns.models import kernels
+
+        return messages.new_tensor(kernels.count_events(messages) / messages.numel())
+    return torch.count_nonzero(messages.detach()) / messages.numel()
+
+
 def product(messages: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Return `messages @ weight.T`, contiguous.
 

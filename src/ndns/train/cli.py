@@ -1,5 +1,6 @@
 """`ndns train`: one network from mixtures."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,10 @@ def command(
     out: Annotated[Path, typer.Option(help="folder for checkpoint.safetensors and history.csv")],
 ) -> None:
     """Train a network; an interrupted run goes on where it stopped."""
+    from ndns.train.memory import WAITING
+
+    for name, value in WAITING.items():
+        os.environ.setdefault(name, value)
     from ndns.config import TrainedModel, settings_from
     from ndns.train.run import train
 

@@ -17,6 +17,7 @@ from ndns.config import Train, TrainedModel
 from ndns.errors import UserError
 from ndns.files import atomic_path, sha256_bytes, sha256_file, write_csv, write_text
 from ndns.train.learner import Chronicle, Learner
+from ndns.train.memory import keep_memory
 
 CHECKPOINT, HISTORY, RESUME = "checkpoint.safetensors", "history.csv", ".resume"
 
@@ -38,6 +39,7 @@ def train(settings: TrainedModel, seed: int, train_mix: Path, val_mix: Path, out
         UserError: mixtures that do not fit the settings, devices that are not there, or a loss that is not finite.
     """
     _be_quiet()
+    keep_memory()
     torch.set_num_threads(settings.train.threads)
     learner = Learner(models.build(settings.network, seed), settings.train, seed, (train_mix, val_mix))
     folder = out / RESUME
