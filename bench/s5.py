@@ -1,0 +1,111 @@
+"""Training speed of S5: our scan against torch's generic associative scan and a Python loop, in one run.
+
+    python bench/s5.py [--width 1.0] [--batch 8] [--seconds 4] [--repeats 3]
+
+Prints frames a second of whole training steps (STFT, network, loss, backward, optimizer) and the ratios, and the peak
+memory of a step over clip lengths.
+"""
+
+import argparse
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+import torch
+from torch._higher_order_ops.associative_scan import associative_scan
+
+from ndns.config import S5 as Settings
+from ndns.models import s5
+from ndns.models.scan import diagonal_scan
+
+
+def generic_scan(a_re, a_im, u_re, u_im):
+    """The recurrence by torch's associative scan of pairs (factor, offset)."""
+    factor = torch.complex(a_re, a_im)[:, None].expand(u_re.shape).contiguous()
+
+    def combine(left, right):
+        return left[0] * right[0], right[0] * left[1] + right[1]
+
+    _, x = associative_scan(combine, (factor, torch.complex(u_re, u_im)), dim=2, combine_mode="generic")
+    return x.real, x.imag
+
+
+def loop_scan(a_re, a_im, u_re, u_im):
+    """The recurrence step by step in Python."""
+    re = im = torch.zeros_like(u_re[..., 0])
+    res, ims = [], []
+    for t in range(u_re.shape[-1]):
+        re, im = a_re * re - a_im * im + u_re[..., t], a_re * im + a_im * re + u_im[..., t]
+        res.append(re)
+        ims.append(im)
+    return torch.stack(res, dim=-1), torch.stack(ims, dim=-1)
+
+
+def steps(scan, width, batch, seconds, repeats):
+    """Seconds of each of `repeats` training steps after one that is not counted."""
+    s5.diagonal_scan = scan
+    model = s5.S5(Settings(kind="s5", width=width, relu=True), seed=1)
+    optimizer = torch.optim.AdamW(model.parameter_groups(3e-3, 0.01))
+    noisy = 0.05 * torch.randn(batch, round(16_000 * seconds))
+    times = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        optimizer.zero_grad()
+        model.loss(model(noisy), noisy).backward()
+        optimizer.step()
+        times.append(time.perf_counter() - start)
+    return times[1:]
+
+
+def peak_memory(seconds, arguments):
+    """MiB above an idle process of one training step on clips of `seconds`, in a process of its own."""
+    code = f"import bench_s5; bench_s5.one_step({arguments.width}, {arguments.batch}, {seconds})"
+    prepared = f"import sys; sys.path.insert(0, {sys.path[0]!r}); import importlib.util as u;"
+    prepared += f"s = u.spec_from_file_location('bench_s5', {__file__!r}); m = u.module_from_spec(s);"
+    prepared += "sys.modules['bench_s5'] = m; s.loader.exec_module(m);"
+    output = subprocess.run([sys.executable, "-c", prepared + code], capture_output=True, text=True, check=True)
+    return float(output.stdout)
+
+
+def one_step(width, batch, seconds):
+    """Print how many MiB one training step adds to the process."""
+    model = s5.S5(Settings(kind="s5", width=width, relu=True), seed=1)
+    tiny = 0.05 * torch.randn(1, 4000)
+    model.loss(model(tiny), tiny).backward()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    noisy = 0.05 * torch.randn(batch, round(16_000 * seconds))
+    model.loss(model(noisy), noisy).backward()
+    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+
+
+def main():
+    """Measure the three scans in turn, then memory."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--width", type=float, default=1.0)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    frames = arguments.batch * (1 + round(16_000 * arguments.seconds) // 128)
+    scans = {"ours": diagonal_scan, "torch associative scan": generic_scan, "Python loop": loop_scan}
+    times = {name: [] for name in scans}
+    for _ in range(arguments.repeats):
+        for name, scan in scans.items():
+            count = 1 if name == "Python loop" else 2
+            times[name] += steps(scan, arguments.width, arguments.batch, arguments.seconds, count)
+    ours = statistics.median(times["ours"])
+    print(f"S5 width {arguments.width}, {arguments.batch} x {arguments.seconds} s, {arguments.threads} threads")
+    for name, values in times.items():
+        median = statistics.median(values)
+        print(f"{name:24} {frames / median:10.0f} frames/s   {median / ours:6.1f} x the time of ours")
+    print("peak memory of a step:")
+    for seconds in (2, 4, 8, 16):
+        print(f"  {seconds:3} s clips {peak_memory(seconds, arguments):8.0f} MiB")
+
+
+if __name__ == "__main__":
+    main()
