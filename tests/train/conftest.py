@@ -8,9 +8,8 @@ import pytest
 from ndns.audio.io import RATE, limit_to_pcm16, pcm_sha256, write_pcm16
 from ndns.files import write_csv
 
-COLUMNS = (
-    "clip,noisy,clean,noise,seconds,snr_db,level_dbfs,speaker,noise_label,noisy_sha256,clean_sha256,noise_sha256"
-).split(",")
+FILES = ["noisy", "clean", "noise"]
+COLUMNS = ["clip", *FILES, "seconds", "snr_db", "level_dbfs", "speaker", "noise_label", *(f"{n}_sha256" for n in FILES)]
 
 
 def write_mix(folder: Path, split: str, clips: int, seconds: float) -> Path:

@@ -1,0 +1,102 @@
+"""Training through the command's own function: it learns, repeats itself, and survives kill -9."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from ndns import models
+from ndns.config import TrainedModel
+from ndns.errors import UserError
+from ndns.files import read_csv
+from ndns.train.run import train
+
+SMALL = {"hidden": 24}
+
+
+def settings(epochs=3, network=SMALL, **changes):
+    return TrainedModel(network=network, train={"epochs": epochs, "batch": 4, "threads": 1, **changes}, seeds=[1])
+
+
+def run(mix, out, seed=1, **changes):
+    train(settings(**changes), seed, mix / "train.csv", mix / "val.csv", out)
+    return models.load(out / "checkpoint.safetensors").state_dict()
+
+
+def equal(a, b):
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_loss_falls_and_the_best_epoch_is_kept(mix, tmp_path):
+    run(mix, tmp_path, epochs=8, learning_rate=0.01)
+    rows = read_csv(tmp_path / "history.csv")
+    losses = [float(row["train_loss"]) for row in rows]
+    assert len(rows) == 8
+    assert losses[-1] < losses[0] - 0.5
+    assert {"epoch", "val_loss", "val_si_snr", "learning_rate", "rate_hidden1"} <= rows[0].keys()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.safetensors", "history.csv"]
+
+
+def test_a_seed_repeats_and_another_differs(mix, tmp_path):
+    first, again, other = (run(mix, tmp_path / name, seed) for name, seed in (("a", 1), ("b", 1), ("c", 2)))
+    assert equal(first, again)
+    assert not equal(first, other)
+    assert (tmp_path / "a" / "history.csv").read_bytes() == (tmp_path / "b" / "history.csv").read_bytes()
+
+
+def test_kill_9_then_the_same_command(mix, tmp_path):
+    model = settings(epochs=6)
+    whole = tmp_path / "whole"
+    train(model, 1, mix / "train.csv", mix / "val.csv", whole)
+    cut = tmp_path / "cut"
+    command = [sys.executable, "-c", "from ndns.cli import main; main()", "train", "--settings"]
+    command += [model.model_dump_json(), "--seed", "1", "--train-mix", str(mix / "train.csv")]
+    command += ["--val-mix", str(mix / "val.csv"), "--out", str(cut)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not (cut / ".resume" / "last.ckpt").is_file() and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "going on after the last whole epoch" in result.stderr or (cut / "checkpoint.safetensors").is_file()
+    for name in ("history.csv", "checkpoint.safetensors"):
+        assert (cut / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+def test_changed_settings_start_again(mix, tmp_path, capsys):
+    folder = tmp_path / ".resume"
+    folder.mkdir(parents=True)
+    (folder / "last.ckpt").write_bytes(b"from another run")
+    (folder / "key.txt").write_text("another key")
+    run(mix, tmp_path, epochs=1)
+    assert "starting again" in capsys.readouterr().err
+
+
+def test_crops_longer_than_the_clips_are_named(mix, tmp_path):
+    with pytest.raises(UserError, match=r"crop_seconds: 3 s is longer"):
+        run(mix, tmp_path, crop_seconds=3.0)
+
+
+def test_a_loss_that_is_not_a_number_stops_with_its_place(mix, tmp_path):
+    with pytest.raises(UserError, match=r"loss is nan in epoch \d+, batch \d+; lower train\.learning_rate"):
+        run(mix, tmp_path, epochs=4, learning_rate=1e30, clip_norm=1e30)
+    assert not (tmp_path / "checkpoint.safetensors").exists()
+
+
+def test_absent_gpu_is_named(mix, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(UserError, match="accelerator"):
+        run(mix, tmp_path, accelerator="gpu")
+
+
+def test_missing_mixture_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"train\.csv: no such file"):
+        train(settings(), 1, Path("train.csv"), Path("val.csv"), tmp_path)
