@@ -32,7 +32,7 @@ format: setup
 setup: $(STAMP)
 
 $(STAMP): envs/requirements.txt envs/lava.txt envs/install.sh pyproject.toml
-	@$(PYTHON) -c 'import sys; assert sys.version_info[:2] in ((3, 11), (3, 12)), "Python 3.11 or 3.12 is needed; name it with: make PYTHON=python3.11 ..."'
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info[:2] == (3, 11) else "CPython 3.11 is needed; name it with: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv .venv
 	envs/install.sh .venv/bin/python
 	touch $@
