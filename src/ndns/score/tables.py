@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from ndns.errors import UserError
@@ -78,7 +79,7 @@ def comparison_table(results: dict[str, Paired], names: tuple[Path, Path]) -> Ta
             _number(result.first.mean),
             _number(result.second.mean),
             _number(result.difference.mean, "+"),
-            _interval(result.difference, "+"),
+            _interval(result.difference),
             "" if result.p_value is None else f"{result.p_value:.4f}",
             str(result.difference.clips),
         )
@@ -87,7 +88,7 @@ def comparison_table(results: dict[str, Paired], names: tuple[Path, Path]) -> Ta
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", caption_justify="left")
+    table = Table(title=title, title_justify="left", caption_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index == 0 or column == "value" else "right")
     return table
@@ -97,5 +98,5 @@ def _number(value: float | None, sign: str = "") -> str:
     return "" if value is None else f"{value:{sign}.3f}"
 
 
-def _interval(mean: Mean, sign: str = "") -> str:
-    return "" if mean.low is None else f"{mean.low:{sign}.3f} to {mean.high:{sign}.3f}"
+def _interval(mean: Mean) -> str:
+    return "" if mean.low is None else f"{mean.low:.3f} to {mean.high:.3f}"
