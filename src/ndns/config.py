@@ -170,6 +170,9 @@ class Train(Section):
     batch: int = Field(32, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(1e-5, ge=0)
+    optimizer: Literal["radam", "adamw"] = "radam"
+    schedule: Literal["constant", "cosine"] = Field("constant", description="cosine falls to 0 over all steps")
+    warmup: float = Field(0.0, ge=0, lt=1, description="share of all steps in which the rate rises linearly")
     clip_norm: float = Field(10.0, gt=0, description="largest gradient norm")
     crop_seconds: float | None = Field(None, gt=0, description="random crop of each clip; none trains on whole clips")
     accelerator: Literal["cpu", "gpu", "auto"] = "cpu"

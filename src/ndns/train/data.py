@@ -14,7 +14,8 @@ from ndns.files import read_csv
 IN_MEMORY_BYTES = 2 << 30
 """Clips are kept as int16 if all of them take less than this, else each is read when its turn comes."""
 
-_CROP, _ORDER = 0, 1
+CROP, ORDER, DROPOUT = 0, 1, 2
+"""What random numbers are for: first key of `generator` after the seed."""
 
 
 def generator(seed: int, *key: int) -> np.random.Generator:
@@ -59,7 +60,7 @@ class Clips(Dataset):
         epoch, index = item
         pair = self._held[index] if self._held is not None else self._read(index)
         if self._crop is not None:
-            start = int(generator(self._seed, _CROP, epoch, index).integers(self._samples - self._crop + 1))
+            start = int(generator(self._seed, CROP, epoch, index).integers(self._samples - self._crop + 1))
             pair = pair[:, start : start + self._crop]
         noisy, clean = torch.from_numpy(pair.astype(np.float32) / 32768)
         return noisy, clean
@@ -96,7 +97,7 @@ class EpochOrder(Sampler[tuple[int, int]]):
     def __iter__(self) -> Iterator[tuple[int, int]]:
         order = np.arange(self._clips)
         if self._seed is not None:
-            order = generator(self._seed, _ORDER, self._epoch).permutation(self._clips)
+            order = generator(self._seed, ORDER, self._epoch).permutation(self._clips)
             order = order[: len(order) // self._world * self._world]
         return ((self._epoch, int(index)) for index in order[self._rank :: self._world])
 

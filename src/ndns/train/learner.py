@@ -1,5 +1,6 @@
 """The network as Lightning trains it, and the callbacks that keep its history and make it resumable."""
 
+import math
 import os
 import sys
 from pathlib import Path
@@ -13,14 +14,16 @@ from ndns.audio.io import RATE
 from ndns.config import Train
 from ndns.errors import UserError
 from ndns.metrics.si_snr import si_snr
-from ndns.train.data import Clips, EpochOrder
+from ndns.train.data import DROPOUT, Clips, EpochOrder, generator
 
 
 class Learner(lightning.LightningModule):
-    """RAdam on a network's own loss (N-DNS baseline: `train_sdnn.py`).
+    """A network's own loss, by default under RAdam at a constant rate (N-DNS baseline: `train_sdnn.py`).
 
     Args:
-        network: with `forward(noisy) -> Output` and `loss(output, clean)`.
+        network: with `forward(noisy) -> Output` and `loss(output, clean)`; it may have `parameter_groups(learning_rate,
+            weight_decay)` for the optimizer, `on_progress(share)`, called before each step with the share of all steps
+            that is done, and `settled`, whether the network is already of the kind that was asked for.
         settings: of the training.
         seed: of the order of clips and of their crops.
         manifests: of the mixtures to train on and to validate on.
@@ -31,31 +34,62 @@ class Learner(lightning.LightningModule):
         self.network, self._settings, self._seed = network, settings, seed
         crop = settings.crop_seconds and round(settings.crop_seconds * RATE)
         self._train_clips, self._val_clips = Clips(manifests[0], crop, seed), Clips(manifests[1])
+        self._totals: dict[str, torch.Tensor] = {}
+        self._counts = {"train": 0, "val": 0}
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return RAdam with the settings' rate and decay."""
-        return torch.optim.RAdam(
-            self.network.parameters(), lr=self._settings.learning_rate, weight_decay=self._settings.weight_decay
-        )
+    def configure_optimizers(self) -> dict[str, object]:
+        """Return the optimizer with the settings' rate and decay, and the schedule of the rate, step by step."""
+        rate, decay = self._settings.learning_rate, self._settings.weight_decay
+        grouped = getattr(self.network, "parameter_groups", None)
+        groups = grouped(rate, decay) if grouped else self.network.parameters()
+        kind = {"radam": torch.optim.RAdam, "adamw": torch.optim.AdamW}[self._settings.optimizer]
+        optimizer = kind(groups, lr=rate, weight_decay=decay)
+        if self._settings.schedule == "constant" and not self._settings.warmup:
+            return {"optimizer": optimizer}
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _rate(self, step: int) -> float:
+        """Return the factor of the learning rate in a step."""
+        done = step / self._steps()
+        rising = min((step + 1) / (self._settings.warmup * self._steps()), 1.0) if self._settings.warmup else 1.0
+        return rising * (math.cos(math.pi * min(done, 1.0)) + 1) / 2 if self._settings.schedule == "cosine" else rising
+
+    def _steps(self) -> int:
+        return max(int(self.trainer.estimated_stepping_batches), 1)
+
+    def on_train_epoch_start(self) -> None:
+        """Begin the means anew; seed what the network itself draws (dropout), by epoch and process."""
+        self._totals, self._counts = {}, {"train": 0, "val": 0}
+        torch.manual_seed(int(generator(self._seed, DROPOUT, self.current_epoch, self.global_rank).integers(1 << 62)))
+
+    def on_train_batch_start(self, batch: object, index: int) -> None:
+        """Tell the network how far training is, by the global step: the same in a run that was interrupted."""
+        if hasattr(self.network, "on_progress"):
+            self.network.on_progress(self.global_step / self._steps())
 
     def train_dataloader(self) -> DataLoader:
         """Return the training clips in the order of the epoch."""
         order = EpochOrder(len(self._train_clips), self._seed, self.trainer.global_rank, self.trainer.world_size)
-        if len(order) == 0:
-            raise UserError(f"train.devices: {self.trainer.world_size} processes have too few clips to share.")
+        self._enough(len(self._train_clips))
         return self._loader(self._train_clips, order)
 
     def val_dataloader(self) -> DataLoader:
         """Return the validation clips in the manifest's order."""
         order = EpochOrder(len(self._val_clips), None, self.trainer.global_rank, self.trainer.world_size)
+        self._enough(len(self._val_clips))
         return self._loader(self._val_clips, order)
+
+    def _enough(self, clips: int) -> None:
+        if clips < self.trainer.world_size:
+            raise UserError(f"train.devices: {self.trainer.world_size} processes cannot share {clips} clips.")
 
     def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], index: int) -> torch.Tensor:
         """Return the loss of noisy and clean `(batch, samples)`."""
         return self._observe("train", batch, index)
 
     def validation_step(self, batch: tuple[torch.Tensor, torch.Tensor], index: int) -> None:
-        """Log the loss, the SI-SNR and the event rates."""
+        """Note the loss, the SI-SNR and the event rates."""
         self._observe("val", batch, index)
 
     def _observe(self, split: str, batch: tuple[torch.Tensor, torch.Tensor], index: int) -> torch.Tensor:
@@ -68,11 +102,24 @@ class Learner(lightning.LightningModule):
                 "lower train.learning_rate or train.clip_norm."
             )
         with torch.no_grad():
-            seen = {f"{split}_loss": loss, f"{split}_si_snr": si_snr(output.denoised, clean).mean()}
+            seen = {f"{split}_loss": loss.detach(), f"{split}_si_snr": si_snr(output.denoised, clean).mean()}
             if split == "val":
                 seen |= {f"rate_{name}": rate for name, rate in output.rates.items()}
-        self.log_dict(seen, on_step=False, on_epoch=True, batch_size=len(noisy), sync_dist=True)
+            for name, value in seen.items():
+                self._totals[name] = self._totals.get(name, 0) + value.double() * len(noisy)
+        self._counts[split] += len(noisy)
         return loss
+
+    def averages(self) -> dict[str, float]:
+        """Return the epoch's means over the clips of all processes; every process has to call this.
+
+        Lightning's own logging averages over processes as if all had equally many clips.
+        """
+        counts = {split: torch.tensor(count, dtype=torch.float64) for split, count in self._counts.items()}
+        reduced = {}
+        for name, value in (self._totals | counts).items():
+            reduced[name] = self.trainer.strategy.reduce(value.to(self.device), reduce_op="sum").item()
+        return {name: reduced[name] / reduced["train" if name.startswith("train_") else "val"] for name in self._totals}
 
     def _loader(self, clips: Clips, order: EpochOrder) -> DataLoader:
         size = self._settings.batch // self.trainer.world_size
@@ -104,7 +151,7 @@ class Chronicle(lightning.Callback):
 
     @property
     def best(self) -> Path:
-        """Weights of the epoch with the highest validation SI-SNR."""
+        """Weights of the epoch with the highest validation SI-SNR among those that count."""
         return self._folder / "best.safetensors"
 
     def state_dict(self) -> dict[str, object]:
@@ -117,12 +164,15 @@ class Chronicle(lightning.Callback):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, learner: Learner) -> None:
         """Append to the history, then save."""
-        seen = {name: value.item() for name, value in trainer.callback_metrics.items()}
+        seen = learner.averages()
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         names = ["train_loss", "train_si_snr", "val_loss", "val_si_snr"]
         row = {"epoch": trainer.current_epoch + 1, **{name: seen[name] for name in names}, "learning_rate": rate}
         row |= {name: value for name, value in seen.items() if name.startswith("rate_")}
-        improved = all(row["val_si_snr"] > earlier["val_si_snr"] for earlier in self.rows)
+        row["settled"] = int(getattr(learner.network, "settled", True))
+        rivals = [earlier for earlier in self.rows if earlier["settled"]]
+        last = row["epoch"] == trainer.max_epochs and not rivals
+        improved = bool(row["settled"] or last) and all(row["val_si_snr"] > rival["val_si_snr"] for rival in rivals)
         self.rows.append(row)
         if trainer.is_global_zero:
             print(

@@ -48,7 +48,6 @@ def train(settings: TrainedModel, seed: int, train_mix: Path, val_mix: Path, out
     if settings.train.batch % trainer.world_size:
         raise UserError(f"train.batch: {settings.train.batch} cannot be shared by {trainer.world_size} processes.")
     resumed = _resumed(chronicle, _key(settings, seed, train_mix, val_mix), trainer.is_global_zero)
-    trainer.strategy.barrier("resume")
     trainer.fit(learner, ckpt_path=chronicle.last if resumed else None, weights_only=True)
     if not trainer.is_global_zero:
         return
