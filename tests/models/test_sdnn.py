@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from torchmetrics.audio import ScaleInvariantSignalNoiseRatio
 
 from ndns import models
+from ndns.config import FrontEnd
 from ndns.config import Sdnn as Settings
 from ndns.errors import UserError
+from ndns.metrics.si_snr import si_snr
 from ndns.models import Sdnn, from_slayer_state_dict, load_slayer, to_slayer_state_dict
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -42,6 +45,7 @@ def test_messages_and_output_equal_slayer_bit_for_bit(hidden, delays):
         sent = model.events(magnitude)
     assert torch.equal(raw, theirs[-1])
     assert torch.equal(sent["input"], theirs[0])
+    assert torch.equal(sent["hidden1"], theirs[1])
     assert torch.equal(sent["hidden2"], theirs[2])
     assert all((messages != 0).float().mean() > 0.01 for messages in sent.values())
 
@@ -61,6 +65,46 @@ def test_gradients_equal_slayer(delays):
         assert expected.abs().max() > 0, name
         error = (gradient - expected).abs().max() / expected.abs().max()
         assert error < 1e-4, f"{name}: {error}"
+
+
+@pytest.mark.parametrize(
+    ("settings", "batch", "frames"),
+    [
+        ({"hidden": 1, "max_delay": 0}, 1, 30),
+        ({"hidden": 7, "threshold": 0.3, "max_delay": 5, "offset": -0.5}, 3, 65),
+        ({"hidden": 33, "front_end": FrontEnd(n_fft=96, hop=24)}, 2, 2),
+    ],
+)
+def test_odd_sizes_equal_slayer(settings, batch, frames):
+    model = network(**settings)
+    reference = SlayerNetwork(model)
+    magnitude = magnitudes(batch, frames)[:, : model.weight1.shape[1]]
+    ours, theirs = model.mask_output(magnitude), reference(magnitude)
+    assert torch.equal(ours, theirs)
+    for output in (ours, theirs):
+        (output * magnitude).sum().backward()
+    expected = reference.blocks[1].synapse.weight.grad.reshape(model.weight1.shape)
+    assert torch.allclose(model.weight1.grad, expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item() + 1e-12)
+
+
+def test_loss_is_the_challenges():
+    """train_sdnn.py: 0.001 * MSE of magnitudes + 100 - mean SI-SNR, noisy phase, rectangular centred frames."""
+    model = network()
+    generator = torch.Generator().manual_seed(4)
+    clean = 0.1 * torch.randn(2, 8000, generator=generator).cumsum(-1).sin()
+    noisy = clean + 0.05 * torch.randn(2, 8000, generator=generator)
+    window = torch.ones(512)
+    spectra, target = (torch.stft(x, 512, window=window, return_complex=True) for x in (noisy, clean))
+    with torch.no_grad():
+        mask = torch.relu(SlayerNetwork(model)(spectra.abs()) + 1)
+        phase = spectra.angle()
+        mixed = torch.complex(spectra.abs() * mask * torch.cos(phase), spectra.abs() * mask * torch.sin(phase))
+        denoised = torch.istft(mixed, 512, window=window, length=8000)
+        score = ScaleInvariantSignalNoiseRatio()(denoised, clean)
+        expected = 0.001 * torch.mean((spectra.abs() * mask - target.abs()) ** 2) + 100 - score
+        output = model(noisy)
+        assert model.loss(output, clean).item() == pytest.approx(expected.item(), abs=0.02)
+        assert si_snr(output.denoised, denoised).min() > 40
 
 
 def to_slayer_state_dict_of_gradients(model):

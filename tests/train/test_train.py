@@ -14,6 +14,7 @@ from ndns import models
 from ndns.config import TrainedModel
 from ndns.errors import UserError
 from ndns.files import read_csv
+from ndns.train.learner import Chronicle
 from ndns.train.run import train
 
 SMALL = {"hidden": 24}
@@ -26,6 +27,13 @@ def settings(epochs=3, network=SMALL, **changes):
 def run(mix, out, seed=1, **changes):
     train(settings(**changes), seed, mix / "train.csv", mix / "val.csv", out)
     return models.load(out / "checkpoint.safetensors").state_dict()
+
+
+def command(model, mix, out):
+    """The command line of a run; Lightning starts further processes with the same one."""
+    line = [str(Path(sys.executable).with_name("ndns")), "train", "--settings", model.model_dump_json(), "--seed", "1"]
+    line += ["--train-mix", str(mix / "train.csv"), "--val-mix", str(mix / "val.csv"), "--out", str(out)]
+    return line
 
 
 def equal(a, b):
@@ -54,20 +62,52 @@ def test_kill_9_then_the_same_command(mix, tmp_path):
     whole = tmp_path / "whole"
     train(model, 1, mix / "train.csv", mix / "val.csv", whole)
     cut = tmp_path / "cut"
-    command = [sys.executable, "-c", "from ndns.cli import main; main()", "train", "--settings"]
-    command += [model.model_dump_json(), "--seed", "1", "--train-mix", str(mix / "train.csv")]
-    command += ["--val-mix", str(mix / "val.csv"), "--out", str(cut)]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(command(model, mix, cut), stderr=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 120
     while not (cut / ".resume" / "last.ckpt").is_file() and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.005)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    result = subprocess.run(command(model, mix, cut), capture_output=True, text=True, check=True)
     assert "going on after the last whole epoch" in result.stderr or (cut / "checkpoint.safetensors").is_file()
     for name in ("history.csv", "checkpoint.safetensors"):
         assert (cut / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("network", ["sdnn", "s5"])
+def test_an_interrupted_run_ends_like_a_whole_one(mix, tmp_path, monkeypatch, network):
+    """Dropout, schedule, pruning and batch statistics go on where they stopped, too."""
+    sparse = {"density": 0.3, "start": 0.1, "end": 0.6}
+    kinds = {"sdnn": SMALL, "s5": {"kind": "s5", "width": 0.0625, "dropout": 0.2, "sparsity": sparse}}
+    chosen = {"network": kinds[network], "epochs": 4, "schedule": "cosine", "warmup": 0.2, "crop_seconds": 0.5}
+    whole = run(mix, tmp_path / "whole", **chosen)
+    save = Chronicle.on_train_epoch_end
+
+    def interrupted(chronicle, trainer, learner):
+        save(chronicle, trainer, learner)
+        if trainer.current_epoch == 1:
+            raise RuntimeError("power cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Chronicle, "on_train_epoch_end", interrupted)
+        with pytest.raises(RuntimeError, match="power cut"):
+            run(mix, tmp_path / "cut", **chosen)
+    torch.manual_seed(99)
+    assert equal(run(mix, tmp_path / "cut", **chosen), whole)
+    histories = [(tmp_path / name / "history.csv").read_bytes() for name in ("whole", "cut")]
+    assert histories[0] == histories[1]
+
+
+def test_two_processes_train_like_one(mix, tmp_path):
+    """Three validation clips over two processes: means have to weigh clips, not processes."""
+    alone, shared = settings(epochs=2), settings(epochs=2, devices=2, strategy="ddp")
+    train(alone, 1, mix / "train.csv", mix / "val.csv", tmp_path / "alone")
+    subprocess.run(command(shared, mix, tmp_path / "shared"), capture_output=True, check=True, timeout=240)
+    pairs = zip(*(read_csv(tmp_path / name / "history.csv") for name in ("alone", "shared")), strict=True)
+    for one, two in pairs:
+        for column in one:
+            assert float(one[column]) == pytest.approx(float(two[column]), rel=1e-5), column
 
 
 def test_changed_settings_start_again(mix, tmp_path, capsys):

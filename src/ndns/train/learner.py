@@ -59,12 +59,14 @@ class Learner(lightning.LightningModule):
         return max(int(self.trainer.estimated_stepping_batches), 1)
 
     def on_train_epoch_start(self) -> None:
-        """Begin the means anew; seed what the network itself draws (dropout), by epoch and process."""
+        """Begin the means anew."""
         self._totals, self._counts = {}, {"train": 0, "val": 0}
-        torch.manual_seed(int(generator(self._seed, DROPOUT, self.current_epoch, self.global_rank).integers(1 << 62)))
 
     def on_train_batch_start(self, batch: object, index: int) -> None:
-        """Tell the network how far training is, by the global step: the same in a run that was interrupted."""
+        """Seed what the network itself draws (dropout) and tell it how far training is, alike in a resumed run."""
+        torch.manual_seed(
+            int(generator(self._seed, DROPOUT, self.current_epoch, index, self.global_rank).integers(1 << 62))
+        )
         if hasattr(self.network, "on_progress"):
             self.network.on_progress(self.global_step / self._steps())
 
