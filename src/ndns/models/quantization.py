@@ -42,6 +42,20 @@ def rounded(weight: torch.Tensor, bits: int) -> torch.Tensor:
     return weight + (torch.round(weight * scale) / scale - weight).detach()
 
 
+def table_sigmoid(x: torch.Tensor) -> torch.Tensor:
+    """Sigmoid as `ndns.loihi2.nodes.s5_block.integer_sigmoid` gives it: linear between whole numbers of |x| up to 9.
+
+    >>> table_sigmoid(torch.tensor([0.0, -1.0]))
+    tensor([0.5000, 0.2689])
+    """
+    table = torch.sigmoid(torch.arange(10, dtype=x.dtype, device=x.device))
+    size = x.abs().clamp(max=9)
+    index = size.floor().clamp(max=8)
+    below = table[index.long()]
+    value = below + (table[index.long() + 1] - below) * (size - index)
+    return torch.where(x < 0, 1 - value, value)
+
+
 class Quantizer(torch.nn.Module):
     """Observes the range of named activations and, once switched on, rounds weights and activations.
 
@@ -90,6 +104,11 @@ class Quantizer(torch.nn.Module):
     def weight(self, weight: torch.Tensor, bits: int | None = None) -> torch.Tensor:
         """Return a weight as the program holds it, if on."""
         return rounded(weight, bits or self.settings.weight_bits) if self.enabled else weight
+
+    def sigmoid(self, x: torch.Tensor) -> torch.Tensor:
+        """The sigmoid; if on, with the values of the integers' table and the gradient of the sigmoid."""
+        exact = torch.sigmoid(x)
+        return exact + (table_sigmoid(x.detach()) - exact.detach()) if self.enabled else exact
 
     def _load_from_state_dict(self, *arguments, **keywords) -> None:
         super()._load_from_state_dict(*arguments, **keywords)

@@ -12,6 +12,7 @@ The complex ReLU passes the whole number where its real part is positive. Widths
 and P = 128 k complex states (the conjugate half is implied by the 2).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,7 +22,7 @@ from ndns.config import S5 as Settings
 from ndns.config import FrontEnd
 from ndns.models import denoising
 from ndns.models.denoising import Output
-from ndns.models.frontend import istft, stft
+from ndns.models.frontend import masked_istft, moduli, stft
 from ndns.models.hippo import initial_ssm
 from ndns.models.quantization import Quantizer
 from ndns.models.scan import diagonal_scan
@@ -118,9 +119,9 @@ class Block(torch.nn.Module):
             re, im = re * (re > 0), im * (re > 0)
         y = torch.matmul(2 * w.c[0], re) - torch.matmul(2 * w.c[1], im) + w.d[:, None] * u + w.bias_y[:, None]
         (y,) = quantizer.activation(f"{name}.y", y)
-        z = self.dropout(activation(y, self.settings.relu))
+        z = self.dropout(activation(y, self.settings.relu, quantizer.sigmoid))
         (pre,) = quantizer.activation(f"{name}.gate", torch.matmul(w.gate, z) + w.gate_bias[:, None])
-        out = x + self.dropout(z * torch.sigmoid(pre))
+        out = x + self.dropout(z * quantizer.sigmoid(pre))
         out = torch.relu(out) if self.settings.relu else out
         (out,) = quantizer.activation("residual", out)
         return out, {f"{name}.state": re, f"{name}.z": z, f"{name}.out": out}
@@ -134,9 +135,11 @@ def quantized(w: Folded, quantizer: Quantizer) -> Folded:
     )  # fmt: skip
 
 
-def activation(y: torch.Tensor, relu: bool) -> torch.Tensor:
+def activation(
+    y: torch.Tensor, relu: bool, sigmoid: Callable[[torch.Tensor], torch.Tensor] = torch.sigmoid
+) -> torch.Tensor:
     """ReLU, or the sigmoid form of GELU."""
-    return torch.relu(y) if relu else y * torch.sigmoid(GELU_SLOPE * y)
+    return torch.relu(y) if relu else y * sigmoid(GELU_SLOPE * y)
 
 
 def parameter(values: np.ndarray) -> torch.nn.Parameter:
@@ -215,12 +218,10 @@ class S5(torch.nn.Module):
     def forward(self, noisy: torch.Tensor) -> Output:
         """Denoise clips `(batch, samples)`."""
         spectra = stft(noisy, self.front_end)
-        magnitude = spectra.abs()
+        magnitude = moduli(spectra)
         raw, seen = self._run(magnitude)
         mask = torch.relu(1 + raw)
-        denoised = istft(
-            torch.view_as_complex(torch.view_as_real(spectra) * mask[..., None]), noisy.shape[-1], self.front_end
-        )
+        denoised = masked_istft(spectra, mask, noisy.shape[-1], self.front_end)
         rates = {name: (values != 0).float().mean() for name, values in seen.items()}
         return Output(denoised, magnitude * mask, rates)
 
@@ -278,9 +279,9 @@ class S5(torch.nn.Module):
             if relu:
                 re, im = re * (re > 0), im * (re > 0)
             (y,) = q.activation(f"{name}.y", 2 * (re @ w.c[0].T - im @ w.c[1].T) + w.d * x + w.bias_y)
-            z = activation(y, relu)
+            z = activation(y, relu, q.sigmoid)
             (pre,) = q.activation(f"{name}.gate", z @ w.gate.T + w.gate_bias)
-            x = x + z * torch.sigmoid(pre)
+            x = x + z * q.sigmoid(pre)
             (x,) = q.activation("residual", torch.relu(x) if relu else x)
         (x,) = q.activation(
             "decoder", x @ q.weight(self.sparsifier.masked("decoder", self.decoder)).T + self.decoder_bias

@@ -24,8 +24,8 @@ class Sparsifier(torch.nn.Module):
     def __init__(self, shapes: dict[str, tuple[int, ...]], settings: Sparsity | None) -> None:
         super().__init__()
         self.settings = settings
-        self._calls = 0
         if settings:
+            self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
             self.densities = layer_densities(shapes, settings.density, settings.distribution)
             for name, shape in shapes.items():
                 self.register_buffer(_key(name), torch.ones(shape[-2:], dtype=torch.bool))
@@ -48,8 +48,8 @@ class Sparsifier(torch.nn.Module):
         s = self.settings
         p = min(max((progress - s.start) / (s.end - s.start), 0.0), 1.0)
         pruned = 1 - (1 - p) ** 3
-        self._calls += 1
-        if self._calls % EVERY == 1 or progress >= 1:
+        self.calls += 1
+        if self.calls % EVERY == 1 or progress >= 1:
             for name, weight in weights.items():
                 keep = 1 - (1 - self.densities[name]) * pruned
                 self.get_buffer(_key(name)).copy_(largest(weight, keep))
