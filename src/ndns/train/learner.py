@@ -189,3 +189,12 @@ class Chronicle(lightning.Callback):
         trainer.save_checkpoint(part)
         if trainer.is_global_zero:
             os.replace(part, self.last)
+
+    def on_exception(self, trainer: lightning.Trainer, learner: Learner, exception: BaseException) -> None:
+        """Say after Ctrl-C what is kept."""
+        if isinstance(exception, KeyboardInterrupt) and trainer.is_global_zero:
+            print(
+                f"ndns train: stopped; the same command goes on after epoch {len(self.rows)}.",
+                file=sys.stderr,
+                flush=True,
+            )
