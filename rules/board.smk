@@ -11,7 +11,7 @@ rule board:
         scores=expand(f"{RESULTS}/score/{{run}}/scores.csv", run=["noisy", *RUNS]),
         costs=expand(f"{RESULTS}/cost/{{run}}/cost.json", run=RUNS),
         deployed=expand(f"{RESULTS}/deploy/{{run}}/manifest.csv", run=RUNS),
-        activity=expand(f"{RESULTS}/deploy/{{run}}/activity.npz", run=RUNS),
+        activity=expand(f"{RESULTS}/deploy/{{run}}/activity.npz", run=PLAN.networks),
         histories=expand(f"{RESULTS}/train/{{run}}/history.csv", run=PLAN.trained),
     output:
         report=report(BOARD, caption="../workflow/report/board.rst", category="Board"),

@@ -8,7 +8,7 @@ from snakemake.exceptions import WorkflowError
 
 from ndns.errors import UserError
 from ndns.fingerprint import fingerprint
-from ndns.workflow import named, plan, put_interpreter_on_path, settings
+from ndns.workflow import named, one_of, plan, put_interpreter_on_path, settings
 
 put_interpreter_on_path()
 try:
@@ -17,7 +17,7 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 for name, weights in PLAN.absent.items():
     logger.warning(
-        f"{name}: {weights} is absent, so this row is left out; set weights_root to add it."
+        f"{name}: {weights} is absent, so this row is left out; set weights_root or install it (docs/peers.md)."
     )
 
 STUDY = PLAN.study

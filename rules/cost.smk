@@ -23,6 +23,8 @@ rule cost:
     resources:
         mem_mb=2000,
         runtime=30,
+    wildcard_constraints:
+        run=one_of(PLAN.networks),
     params:
         settings=settings(STUDY.cost),
         code=fingerprint("cost"),

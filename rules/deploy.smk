@@ -22,7 +22,10 @@ rule deploy:
     resources:
         mem_mb=4000,
         runtime=240,
+    wildcard_constraints:
+        run=one_of(PLAN.networks),
     params:
+        mode=lambda w: PLAN.mode(w.run),
         backend=STUDY.deploy.backend,
         folder=subpath(output.manifest, parent=True),
         code=fingerprint("deploy"),
@@ -30,4 +33,4 @@ rule deploy:
         "deploy {wildcards.run} on {params.backend}"
     shell:
         "ndns deploy {input.program:q} --mix {input.mix:q} --out {params.folder:q} --backend {params.backend}"
-        " --jobs {threads} 2> >(tee {log} >&2)"
+        " --mode {params.mode} --jobs {threads} 2> >(tee {log} >&2)"

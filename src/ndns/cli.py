@@ -24,6 +24,7 @@ def build() -> typer.Typer:
             app.add_typer(module.app, name=stage)
         else:
             app.command(stage)(module.command)
+    app.add_typer(import_module("ndns.peer.cli").app, name="peer")
     app.command("denoise")(import_module("ndns.denoise").denoise_command)
     return app
 

@@ -1,12 +1,17 @@
 """What the rules ask about a study: its runs, their settings as tracked text, and the paths that name them."""
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
-from ndns.config import ImportedModel, Section, Study, TrainedModel, study_from
+from ndns.config import ImportedModel, Peer, Section, Study, TrainedModel, study_from
+
+PACKAGES = {"rnnoise": "pyrnnoise", "noisereduce": "noisereduce", "gtcrn": "onnxruntime"}
+"""Packages that a peer needs beyond the pipeline's own."""
 
 
 def put_interpreter_on_path() -> None:
@@ -22,18 +27,29 @@ class Plan:
         study: validated settings.
         trained: run name -> (model, seed).
         imported: run name -> model whose weights are present (or must be).
-        absent: run name -> optional weights that are not there.
+        peers: run name -> other denoiser whose weights and package are present (or must be).
+        absent: run name -> optional weights or package that is not there.
     """
 
     study: Study
     trained: Mapping[str, tuple[TrainedModel, int]]
     imported: Mapping[str, ImportedModel]
+    peers: Mapping[str, Peer]
     absent: Mapping[str, str]
 
     @property
     def runs(self) -> list[str]:
-        """All runs that are deployed, in the order of the configuration."""
+        """All runs that are scored."""
+        return [*self.networks, *self.peers]
+
+    @property
+    def networks(self) -> list[str]:
+        """Runs that are deployed as an integer program, in the order of the configuration."""
         return [*self.trained, *self.imported]
+
+    def mode(self, run: str) -> str:
+        """Arithmetic of a deployed run."""
+        return self.imported[run].mode if run in self.imported else "lava-0.10"
 
     def train_settings(self, run: str) -> str:
         """Settings of one trained run; other seeds of the model do not appear, so adding one reruns nothing else."""
@@ -56,15 +72,34 @@ def plan(config: Mapping, files: Iterable[str | Path] = ()) -> Plan:
         UserError: the configuration is wrong; the sentence names key, file and line.
     """
     study = study_from(config, files)
-    trained, imported, absent = {}, {}, {}
+    trained, imported, peers, absent = {}, {}, {}, {}
     for name, model in study.models.items():
         if isinstance(model, TrainedModel):
             trained.update({f"{name}-seed{seed}": (model, seed) for seed in model.seeds})
-        elif model.optional and not Path(model.weights).is_file():
-            absent[name] = model.weights
+        elif model.optional and (gap := missing(model)):
+            absent[name] = gap
+        elif isinstance(model, Peer):
+            peers[name] = model
         else:
             imported[name] = model
-    return Plan(study, trained, imported, absent)
+    return Plan(study, trained, imported, peers, absent)
+
+
+def missing(model: ImportedModel | Peer) -> str | None:
+    """Return the weights or the package that a model needs and that is not there."""
+    if model.weights and not Path(model.weights).is_file():
+        return model.weights
+    package = PACKAGES.get(model.peer) if isinstance(model, Peer) else None
+    return f"the package {package}" if package and find_spec(package) is None else None
+
+
+def one_of(runs: Iterable[str]) -> str:
+    """Return a wildcard's pattern that matches these runs and, if there are none, nothing.
+
+    >>> one_of(["a", "b-seed1"])
+    'a|b\\\\-seed1'
+    """
+    return "|".join(map(re.escape, runs)) or "(?!)"
 
 
 def settings(section: Section, **changes: object) -> str:

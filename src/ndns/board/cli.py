@@ -56,3 +56,26 @@ def show(folder: Annotated[Path, typer.Argument(help="results/<study>/board")]) 
     console.print(
         f"report: {report}" if report.is_file() else f"{report} is missing; run the board stage.", markup=False
     )
+
+
+@app.command("audit")
+def audit_(
+    table: Annotated[Path | None, typer.Option(help="CSV with the columns of published.csv; none: that file")] = None,
+    out: Annotated[Path | None, typer.Option(help="also write the findings as CSV")] = None,
+) -> None:
+    """List contradictions in tables of published results, with their arithmetic."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from ndns.board.audit import audit, read_entries
+    from ndns.board.published import PATH
+    from ndns.files import write_csv
+
+    columns = ["rule", "table", "entries", "arithmetic"]
+    findings = [vars(finding) for finding in audit(read_entries(table or PATH))]
+    if out:
+        write_csv(out, findings, columns)
+    shown = Table(*columns, title=f"{len(findings)} contradictions", show_lines=True)
+    for finding in findings:
+        shown.add_row(*(finding[column] for column in columns))
+    Console().print(shown)

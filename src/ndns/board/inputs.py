@@ -198,9 +198,16 @@ def _cost(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: not JSON ({error}); run the cost stage again.") from None
     for key in COST:
         value = figure(cost, key)
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if not _has(cost, key) or isinstance(value, bool) or not isinstance(value, int | float | None):
             raise UserError(f"{path}: the number {key!r} is missing; run the cost stage again.")
     return cost
+
+
+def _has(cost: Mapping[str, Any], key: str) -> bool:
+    *parts, last = key.split(".")
+    for part in parts:
+        cost = cost.get(part) if isinstance(cost.get(part), Mapping) else {}
+    return last in cost
 
 
 def figure(cost: Mapping[str, Any] | None, key: str) -> Any:

@@ -6,6 +6,8 @@ from pathlib import Path
 from ndns.files import read_csv
 
 PATH = Path(__file__).with_name("published.csv")
+CLAIMS = Path(__file__).with_name("claims.csv")
+"""Published figures that fit no board: Track 2, sparse S5, EventProp, PilotNet; each with its source."""
 TEST_SET = "test_1"
 NUMBERS = (
     "si_snr",
@@ -28,6 +30,26 @@ class Published:
     printed: dict[str, str]
     note: str
     source: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A published figure of one system; `confirmed` says how far: abstract, second hand, or the authors' data."""
+
+    system: str
+    figure: str
+    value: float
+    unit: str
+    compared_with: str
+    conditions: str
+    confirmed: str
+    source: str
+
+
+def claims() -> list[Claim]:
+    """Return the figures of claims.csv."""
+    rows = read_csv(CLAIMS, list(Claim.__dataclass_fields__))
+    return [Claim(**{**row, "value": float(row["value"])}) for row in rows]
 
 
 def published(board: str = TEST_SET) -> list[Published]:

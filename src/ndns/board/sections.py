@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from ndns.board import charts
 from ndns.board.columns import Column, number, shown
-from ndns.board.inputs import Evidence, System, figure
+from ndns.board.inputs import COST, Evidence, System, figure
 from ndns.board.published import Published
 from ndns.board.table import estimate
 from ndns.errors import UserError
@@ -31,7 +31,8 @@ def headline(evidence: Evidence, leader: System | None) -> tuple[str, str]:
     if leader is None:
         return "No network was run: only the mixtures are scored", f"{_clips(clips)} of the study {evidence.study}."
     value = estimate(leader.quality["si_snri_data"])
-    cost = f" for {leader.cost['power_proxy_ops_s'] / 1e6:.1f}\u00a0million operations a second" if leader.cost else ""
+    power = figure(leader.cost, "power_proxy_ops_s")
+    cost = f" for {power / 1e6:.1f}\u00a0million operations a second" if power else ""
     gain = number(abs(value.mean), 1)
     certain = value.low is not None and (value.low > 0 or value.high < 0)
     if not certain:
@@ -60,7 +61,7 @@ def key_figures(evidence: Evidence, leader: System) -> list[dict[str, Any]]:
             before = estimate(evidence.noisy.quality[metric]) if evidence.noisy else None
             note = f"noisy mixture {number(before.mean, 2)}" if before else ""
             figures.append(_figure(title, number(value.mean, 2), unit, note))
-    if leader.cost:
+    if leader.cost and None not in [figure(leader.cost, key) for key in COST]:
         latency = leader.cost["latency"]["total_ms"]
         allowed = f"limit {ALLOWED_MS:g}, pipeline +{leader.cost['latency']['pipeline_ms']:.0f}"
         counted = f"counted {leader.cost['power_proxy_events_ops_s'] / 1e6:.1f}"
@@ -80,7 +81,8 @@ def scatter(evidence: Evidence, published: list[Published]) -> Markup:
             run.name, look, run.cost["power_proxy_ops_s"] / 1e6, run.cost["power_proxy_events_ops_s"] / 1e6, value
         )
         for look, run in enumerate(evidence.runs)
-        if run.cost and run.cost["power_proxy_ops_s"] > 0 and (value := estimate(run.quality["si_snri_data"]))
+        if all(figure(run.cost, f"power_proxy_{kind}ops_s") for kind in ("", "events_"))
+        and (value := estimate(run.quality["si_snri_data"]))
     ]
     return charts.scatter(points, published)
 

@@ -1,0 +1,35 @@
+"""Purpose: other denoisers on the noisy validation clips, timed on one core.
+
+INPUTS: the file named by `models.<name>.weights` (if the peer has one), results/<study>/mix/val.csv
+OUTPUTS: results/<study>/deploy/<run>/manifest.csv, clips/<clip>.flac; results/<study>/cost/<run>/cost.json
+"""
+
+
+rule peer:
+    input:
+        mix=f"{RESULTS}/mix/val.csv",
+        weights=lambda w: PLAN.peers[w.run].weights or [],
+    output:
+        manifest=f"{RESULTS}/deploy/{{run}}/manifest.csv",
+        cost=f"{RESULTS}/cost/{{run}}/cost.json",
+    log:
+        f"logs/{STUDY.study}/peer_{{run}}.log",
+    benchmark:
+        f"benchmarks/{STUDY.study}/peer_{{run}}.tsv"
+    conda:
+        "../envs/ndns.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    wildcard_constraints:
+        run=one_of(PLAN.peers),
+    params:
+        settings=lambda w: settings(PLAN.peers[w.run]),
+        folder=subpath(output.manifest, parent=True),
+        code=fingerprint("peer"),
+    message:
+        "peer {wildcards.run}"
+    shell:
+        "ndns peer run --settings {params.settings:q} --mix {input.mix:q} --out {params.folder:q}"
+        " --cost {output.cost:q} 2> >(tee {log} >&2)"

@@ -1,0 +1,1 @@
+"""Other denoisers beside ours, through the same files: one small module a peer."""

@@ -1,0 +1,94 @@
+"""What a peer is: it denoises clips and says what is known of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ndns.audio.io import RATE
+from ndns.errors import UserError
+from ndns.files import sha256_file
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A noisy clip: its name, float64 samples in [-1, 1) at 16 kHz, and the file of the clean speech."""
+
+    name: str
+    noisy: np.ndarray
+    clean: Path
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a peer before it runs; None where it is not known.
+
+    Attributes:
+        buffer_ms: how long it waits for a full frame; None if it hears the whole clip first.
+        lag_ms: how far its output lags beyond that; removed before scoring and part of its latency.
+        removed_samples: how far its stream lags its input, overlap-add included; removed before scoring.
+        parameters: numbers that were learned.
+        size_kb: of what has to be stored, in units of 1000 bytes.
+        macs_s: multiply-accumulates of a second of audio, counted densely.
+        step_s: time between frames.
+        note: what a reader of its row has to know.
+    """
+
+    buffer_ms: float | None
+    lag_ms: float = 0.0
+    removed_samples: int = 0
+    parameters: int | None = None
+    size_kb: float | None = None
+    macs_s: float | None = None
+    step_s: float | None = None
+    note: str = ""
+
+    @property
+    def algorithmic_ms(self) -> float | None:
+        """Latency that no faster machine shortens; None if the whole clip is awaited."""
+        return None if self.buffer_ms is None else self.buffer_ms + self.lag_ms
+
+
+class Peer(Protocol):
+    """A denoiser. `denoise` returns samples `(samples,)` aligned with the noisy clip, and counted operations.
+
+    Operations are `power_proxy_ops_s` and `power_proxy_events_ops_s`, or nothing.
+    """
+
+    facts: Facts
+
+    def denoise(self, clip: Clip) -> tuple[np.ndarray, dict[str, float]]:
+        """Denoise one clip."""
+        ...
+
+
+def advanced(output: np.ndarray, delay: int, samples: int) -> np.ndarray:
+    """Remove `delay` samples from the start and return `samples`; what is missing at the end is silence.
+
+    >>> advanced(np.array([0.0, 1.0, 2.0]), 1, 3)
+    array([1., 2., 0.])
+    """
+    kept = np.asarray(output, np.float64)[delay : delay + samples]
+    return np.pad(kept, (0, samples - len(kept)))
+
+
+def milliseconds(samples: int) -> float:
+    """Return the duration of `samples` at 16 kHz, ms."""
+    return 1000 * samples / RATE
+
+
+def checked_weights(path: str | None, sha256: str | None, peer: str) -> Path:
+    """Return the file of weights after checking that it is there and has the expected hash.
+
+    Raises:
+        UserError: no file is named, it is missing, or its SHA-256 differs.
+    """
+    if path is None:
+        raise UserError(f"models: the peer {peer} needs `weights`, the file of its released weights.")
+    file = Path(path)
+    if not file.is_file():
+        raise UserError(f"{file}: no such file of weights for the peer {peer}.")
+    if sha256 and (found := sha256_file(file)) != sha256:
+        raise UserError(f"{file}: has the SHA-256 {found}, expected {sha256}; download it again.")
+    return file

@@ -1,0 +1,95 @@
+"""Anybody's denoiser: a command that reads one file and writes another, or a Python function."""
+
+import importlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from ndns.audio.io import RATE, limit_to_pcm16, read, write_pcm16
+from ndns.config import Peer as Settings
+from ndns.errors import UserError
+from ndns.peer.base import Clip, Facts, advanced
+
+MISSING_MS = 100
+"""How much shorter than its input an output may be (after its delay) before it counts as broken."""
+
+
+def _facts(settings: Settings) -> Facts:
+    return Facts(
+        buffer_ms=settings.latency_ms,
+        lag_ms=settings.delay_ms,
+        removed_samples=round(settings.delay_ms * RATE / 1000),
+        parameters=settings.parameters,
+        size_kb=settings.size_kb,
+        macs_s=settings.macs_s,
+        note=settings.note,
+    )
+
+
+def _aligned(output: np.ndarray, facts: Facts, clip: Clip, name: str) -> np.ndarray:
+    missing = len(clip.noisy) + facts.removed_samples - len(output)
+    if missing - facts.removed_samples > MISSING_MS * RATE / 1000:
+        raise UserError(
+            f"{name}: gave {len(output)} samples for {len(clip.noisy)} of {clip.name}; give the whole clip, {RATE} Hz."
+        )
+    if not np.isfinite(output).all():
+        raise UserError(f"{name}: gave NaN or infinite samples for {clip.name}.")
+    return advanced(output, facts.removed_samples, len(clip.noisy))
+
+
+class Command:
+    """Runs a list of arguments once a clip, without a shell; `{input}` and `{output}` stand for .wav files."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._arguments = settings.command or []
+        self.facts = _facts(settings)
+
+    def denoise(self, clip: Clip) -> tuple[np.ndarray, dict[str, float]]:
+        """Write the noisy clip, run the command, read what it wrote."""
+        name = self._arguments[0]
+        with tempfile.TemporaryDirectory() as folder:
+            noisy, out = Path(folder) / "noisy.wav", Path(folder) / "denoised.wav"
+            write_pcm16(noisy, limit_to_pcm16(clip.noisy)[0])
+            words = [word.replace("{input}", str(noisy)).replace("{output}", str(out)) for word in self._arguments]
+            try:
+                ended = subprocess.run(words, capture_output=True, text=True, check=False)
+            except OSError as error:
+                raise UserError(f"{name}: cannot be run ({error.strerror}); name an executable.") from None
+            if ended.returncode:
+                said = (ended.stderr.strip().splitlines() or ["it said nothing"])[-1]
+                raise UserError(f"{name}: ended with {ended.returncode} on {clip.name} ({said}).")
+            if not out.is_file():
+                raise UserError(f"{name}: wrote nothing at {{output}} for {clip.name}.")
+            return _aligned(read(out), self.facts, clip, name), {}
+
+
+class Python:
+    """Calls `function(samples, rate)` with float32 `(samples,)` in [-1, 1) and 16000; it returns the denoised ones."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._name = settings.callable or ""
+        self._function = _imported(self._name)
+        self.facts = _facts(settings)
+
+    def denoise(self, clip: Clip) -> tuple[np.ndarray, dict[str, float]]:
+        """Call the function once."""
+        out = np.asarray(self._function(clip.noisy.astype(np.float32), RATE), np.float64)
+        if out.ndim != 1:
+            raise UserError(f"{self._name}: returned the shape {out.shape}; return the samples (samples,).")
+        return _aligned(out, self.facts, clip, self._name), {}
+
+
+def _imported(name: str) -> Callable[[np.ndarray, int], np.ndarray]:
+    module, _, function = name.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"{name}: cannot be imported ({error}); name it `package.module:function`.") from None
+    return found
