@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ndns.loihi2.nodes.base import LAVA, Mode, State
+from ndns.loihi2.nodes.base import LAVA, Mode, State, observe
 
 if TYPE_CHECKING:
     from ndns.loihi2.program import Program
@@ -45,7 +45,7 @@ class Stream:
     def __init__(self, program: "Program", batch: int = 1, mode: Mode = LAVA) -> None:
         self.program, self.batch, self.mode = program, batch, mode
         self._states: list[State] = [node.init(batch) for node in program.nodes]
-        self._senders = {program.names.index(layer.name): layer for layer in program.layers}
+        self._layers = program.layers
 
     def step(self, frame: np.ndarray) -> np.ndarray:
         """Run one step: integers `(bin,)` in, int32 `(bin,)` out.
@@ -68,18 +68,26 @@ class Stream:
         if x.ndim != 3 or x.shape[0] != self.batch or x.shape[2] != self.program.shape_in:
             raise ValueError(f"expected ({self.batch}, steps, {self.program.shape_in}) integers, got {x.shape}")
         messages = np.ascontiguousarray(_as_int32(x))
-        for index, node in enumerate(self.program.nodes):
-            messages = node.run(self._states[index], messages, self.mode)
-            if counts is not None and index in self._senders:
-                sent = messages != 0
-                counts.append((np.count_nonzero(sent, axis=2), sent @ self._senders[index].synapse.fan_out))
+        if counts is None:
+            for node, state in zip(self.program.nodes, self._states, strict=True):
+                messages = node.run(state, messages, self.mode)
+            return messages
+        seen: dict[tuple[int, str], np.ndarray] = {(-1, ""): messages}
+        for index, (node, state) in enumerate(zip(self.program.nodes, self._states, strict=True)):
+            messages, inner = observe(node, state, messages, self.mode)
+            seen |= {(index, name): sent for name, sent in inner.items()} | {(index, ""): messages}
+        for layer in self._layers:
+            sent = seen[layer.node, layer.inner] != 0
+            counts.append((np.count_nonzero(sent, axis=2), sent @ layer.synapse.fan_out))
         return messages
 
     def ranges(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return `(low, high, overflow)` of the sending layers since the start, each int64 `(batch, layer)`."""
         empty = np.zeros(self.batch, np.int64)
+        states = [*self._states, {}]
         values = [
-            [self._states[index].get(key, empty) for index in self._senders] for key in ("low", "high", "overflow")
+            [states[layer.node].get(layer.meter + key, empty) for layer in self._layers]
+            for key in ("low", "high", "overflow")
         ]
         return tuple(np.array(rows, np.int64).reshape(-1, self.batch).T for rows in values)
 

@@ -13,6 +13,9 @@ import numpy as np
 
 from ndns.errors import UserError
 from ndns.loihi2 import lava_shim, netx
+from ndns.loihi2.lava_process import run_chain
+from ndns.loihi2.nodes.s5 import DiagonalSSM
+from ndns.loihi2.nodes.s5_block import Affine, S5Block
 from ndns.loihi2.program import Program
 
 
@@ -20,7 +23,7 @@ def run(program: Program, x: np.ndarray, sparse: bool = True) -> np.ndarray:
     """Run a clip from the initial state in lava.
 
     Args:
-        program: the network; only nodes that netx can say.
+        program: the network; nodes that netx can say, or a chain of S5 nodes (`ndns.loihi2.lava_procs.s5`).
         x: int32 `(bin, step)`.
         sparse: sparse synapses (about three times as fast) instead of netx's default dense ones; same integers.
 
@@ -30,6 +33,8 @@ def run(program: Program, x: np.ndarray, sparse: bool = True) -> np.ndarray:
     Raises:
         UserError: the program has a node that lava's netx does not know, or lava is not installed.
     """
+    if x.shape[1] and all(isinstance(node, Affine | DiagonalSSM | S5Block) for node in program.nodes):
+        return run_chain(program.nodes, np.ascontiguousarray(x.T, np.int32)).T.astype(np.int32)
     if not netx.in_netx_words(program):
         raise UserError("this program has nodes that lava's netx does not know; use the engine.")
     lava_shim.apply()

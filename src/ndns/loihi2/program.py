@@ -1,6 +1,7 @@
 """The integer program: a chain of nodes between an encoder and a mask decoder."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -14,14 +15,24 @@ class Layer:
     """A node whose messages meet weights: what activity is counted of.
 
     Attributes:
-        name: of the node that sends.
+        name: of the node that sends; `frames` for the program's input, `<node>.<sender>` for one inside of a node.
         neurons: how many can send.
-        synapse: the node that receives; its `fan_out` `(in,)` says how many non-zero weights a message meets.
+        synapse: the node (or part of a node) that receives; its `fan_out` `(in,)` says how many non-zero weights a
+            message meets.
+        node: index of the node that sends; -1 for the program's input.
+        inner: name of the sender inside of the node; empty if the node's output is sent.
     """
 
     name: str
     neurons: int
-    synapse: Node
+    synapse: Any
+    node: int
+    inner: str = ""
+
+    @property
+    def meter(self) -> str:
+        """What precedes the names of this layer's meters in the node's state."""
+        return f"{self.inner}." if self.inner else ""
 
 
 @dataclass(frozen=True)
@@ -78,9 +89,20 @@ class Program:
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """The nodes that send messages to weights, in order: `input`, `hidden1`, `hidden2` for the SDNN."""
-        pairs = zip(self.names, self.nodes, self.nodes[1:], strict=False)
-        return tuple(Layer(name, node.shape_out, after) for name, node, after in pairs if hasattr(after, "fan_out"))
+        """What sends messages to weights, in order: `input`, `hidden1`, `hidden2` for the SDNN.
+
+        A node may hold further senders (`inner`: name -> receiver with `fan_out`), as S5 blocks do.
+        """
+        found = []
+        if hasattr(self.nodes[0], "fan_out"):
+            found.append(Layer("frames", self.shape_in, self.nodes[0], -1))
+        for index, (name, node) in enumerate(zip(self.names, self.nodes, strict=True)):
+            for inner, receiver in getattr(node, "inner", {}).items():
+                found.append(Layer(f"{name}.{inner}", len(receiver.fan_out), receiver, index, inner))
+            after = self.nodes[index + 1] if index + 1 < len(self.nodes) else None
+            if hasattr(after, "fan_out"):
+                found.append(Layer(name, node.shape_out, after, index))
+        return tuple(found)
 
     def encode(self, magnitude: np.ndarray) -> np.ndarray:
         """Return the int32 input of the network for |X| of any shape (rounded half to even in float64)."""

@@ -10,7 +10,7 @@ import numpy as np
 from ndns.errors import UserError
 from ndns.loihi2.cores_layout import Population, Projection
 from ndns.loihi2.cores_placement import Placement, arrives, target_cores
-from ndns.loihi2.nodes.base import LAVA, Mode
+from ndns.loihi2.nodes.base import LAVA, Mode, observe
 from ndns.loihi2.program import Program
 
 NEURONS = "events_per_neuron_"
@@ -241,13 +241,12 @@ def exact(placement: Placement, messages: Mapping[str, np.ndarray]) -> Counts:
 
 def messages_of(program: Program, x: np.ndarray, mode: Mode = LAVA) -> dict[str, np.ndarray]:
     """Run integers `(bin, step)` and return which neurons sent a message, bool `(step, neuron)` by layer."""
-    senders = {layer.name for layer in program.layers}
-    values, sent = np.ascontiguousarray(x.T[None], np.int32), {}
-    for name, node in zip(program.names, program.nodes, strict=True):
-        values = node.run(node.init(1), values, mode)
-        if name in senders:
-            sent[name] = values[0] != 0
-    return sent
+    values = np.ascontiguousarray(x.T[None], np.int32)
+    seen = {(-1, ""): values}
+    for index, node in enumerate(program.nodes):
+        values, inner = observe(node, node.init(1), values, mode)
+        seen |= {(index, name): sent for name, sent in inner.items()} | {(index, ""): values}
+    return {layer.name: seen[layer.node, layer.inner][0] != 0 for layer in program.layers}
 
 
 def _words(placement: Placement, projection: Projection, bounds: np.ndarray) -> np.ndarray:

@@ -50,7 +50,7 @@ def program_of(model: S5) -> Program:
     for index, block in enumerate(model.blocks):
         name = f"block{index}"
         w = block.folded(sparsifier, name)
-        x_exp, y_exp = quantizer.exponent(f"{name}.state"), quantizer.exponent(f"{name}.y")
+        x_exp, y_exp = quantizer.exponent(f"{name}.state"), min(quantizer.exponent(f"{name}.y"), 20)
         a, a_exp = _integers(w.a, TRANSITION_BITS)
         (b, b_exp), (c, c_exp), (d, d_exp) = (_integers(part, bits["weight_bits"]) for part in (w.b, w.c, w.d))
         bias_x = _bias(w.bias_x, x_exp, bits["message_bits"])

@@ -17,12 +17,12 @@ PROGRAMS: dict[str, Callable[[Rng, int], Pair]] = {
         graded.graded, graded.graded_relu, graded.norm_vec_delay, graded.inverse_square_root, graded.product,
         graded.delta, graded.sigma_delta, graded.sigma,
         synapses.dense, synapses.dense_delayed, synapses.sparse, synapses.sparse_delayed,
-        s5.s4d, s5.s5, s5.affine, s5.s5_block,
+        s5.s4d, s5.s5, s5.affine, s5.s5_block, s5.s5_block_gelu,
     )
 }  # fmt: skip
 """Draws one random program of each kind."""
 
-OWN_MODELS = ("s4d", "s5", "affine", "s5_block")
+OWN_MODELS = ("s4d", "s5", "affine", "s5_block", "s5_block_gelu")
 """Kinds without a fixed-point model in lava-nc: compared with own ProcessModels (`lava_procs/s5`)."""
 
 __all__ = ["OWN_MODELS", "PROGRAMS", "Pair", "compare", "live"]

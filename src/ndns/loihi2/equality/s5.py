@@ -76,11 +76,20 @@ def draw_affine(rng: Rng, width_in: int, width_out: int, relu: bool = False, x_e
 
 
 def s5_block(rng: Rng, steps: int) -> Pair:
-    """Residual block."""
+    """Residual block, relufied."""
+    return _block(rng, steps, relu=True)
+
+
+def s5_block_gelu(rng: Rng, steps: int) -> Pair:
+    """Residual block with GELU."""
+    return _block(rng, steps, relu=False)
+
+
+def _block(rng: Rng, steps: int, relu: bool) -> Pair:
     lava_shim.apply()
     from ndns.loihi2.lava_procs.s5.process import S5BlockProcess
 
-    ssm = draw_ssm(rng, diagonal=False, wide=False, relu=True, y_exp=int(rng.integers(10, 14)))
-    node = S5Block(ssm, draw_affine(rng, WIDTH, WIDTH, x_exp=ssm.y_exp))
+    ssm = draw_ssm(rng, diagonal=False, wide=False, relu=relu, y_exp=int(rng.integers(10, 14)))
+    node = S5Block(ssm, draw_affine(rng, WIDTH, WIDTH, x_exp=ssm.y_exp), relu)
     x = inputs(rng, steps, node.shape_in, 1 << int(rng.integers(4, 15)))
     return pair(node, S5BlockProcess(node), x, watch=("re", "im"))

@@ -69,6 +69,15 @@ class Node(Protocol):
         """
 
 
+def observe(node: Node, state: State, x: np.ndarray, mode: Mode) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Run a node; return its output and what its inner senders sent, `(batch, steps, sender)` by name.
+
+    Nodes with senders inside (S5) have `observed` for this; the others have none.
+    """
+    observed = getattr(node, "observed", None)
+    return observed(state, x, mode) if observed else (node.run(state, x, mode), {})
+
+
 def meters(batch: int) -> State:
     """Return the arrays by which a neuron reports on itself, each `(batch,)` int64.
 

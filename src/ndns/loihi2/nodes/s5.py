@@ -7,14 +7,14 @@ counted in `overflow`.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numba
 import numpy as np
 
 from ndns.errors import UserError
 from ndns.loihi2.nodes.base import LAVA, Mode, State, meters
-
-_EXACT = float(1 << 53)
+from ndns.loihi2.nodes.matrix import Matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,22 +109,71 @@ class DiagonalSSM:
         """Return the state `re`, `im` `(batch, P)` int32 and meters (range of both)."""
         return {name: np.zeros((batch, len(self.a_re)), np.int32) for name in ("re", "im")} | meters(batch)
 
+    @cached_property
+    def _drive(self) -> tuple[Matrix, Matrix]:
+        return Matrix(self.b_re), Matrix(self.b_im)
+
+    @cached_property
+    def _readout(self) -> tuple[Matrix, Matrix]:
+        return Matrix(self.c_re), Matrix(self.c_im)
+
+    @cached_property
+    def fan_out(self) -> np.ndarray:
+        """Non-zero weights of B (real and imaginary parts apart) and D that an input meets, `(H,)`."""
+        return sum(matrix.fan_out for matrix in self._drive) + (self.d != 0)
+
+    @property
+    def dense_fan_out(self) -> int:
+        """Weights of B and D that an input would meet without zeros."""
+        return (2 if self.b_re.ndim == 1 else 2 * len(self.a_re)) + 1
+
+    @property
+    def elementwise_ops(self) -> int:
+        """Multiplications of a step outside of weights that messages meet: the complex transition."""
+        return 4 * len(self.a_re)
+
+    @cached_property
+    def inner(self) -> dict[str, "Receiver"]:
+        """Senders inside of the node, by name: real parts of the readout's copy of the state, then imaginary parts."""
+        dense = 1 if self.c_re.ndim == 1 else len(self.d)
+        return {"state": Receiver(np.concatenate([matrix.fan_out for matrix in self._readout]), dense)}
+
     def run(self, state: State, x: np.ndarray, mode: Mode = LAVA) -> np.ndarray:
         """Turn inputs int32 `(batch, steps, H)` into outputs of the same shape."""
+        return self.observed(state, x, mode)[0]
+
+    def observed(self, state: State, x: np.ndarray, mode: Mode = LAVA) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Run, and also return what the senders of `inner` sent, `(batch, steps, sender)`."""
         into = self.u_exp + self.b_exp - self.x_exp
         drive = [
-            saturate(shifted(apply(weight, x), into) + bias, self.state_bits, state["overflow"])
-            for weight, bias in ((self.b_re, self.bias_x_re), (self.b_im, self.bias_x_im))
+            saturate(shifted(matrix(x), into) + bias, self.state_bits, state["overflow"])
+            for matrix, bias in zip(self._drive, (self.bias_x_re, self.bias_x_im), strict=True)
         ]
         _recur(
             *drive, state["re"], state["im"], state["low"], state["high"], state["overflow"], self.a_re, self.a_im,
             self.a_exp, self.state_bits,
         )  # fmt: skip
-        passed = drive[0] > 0 if self.relu else True
-        real = apply(self.c_re, drive[0] * passed) - apply(self.c_im, drive[1] * passed)
+        if self.relu:
+            passed = drive[0] > 0
+            drive = [part * passed for part in drive]
+        real = self._readout[0](drive[0]) - self._readout[1](drive[1])
         direct = shifted(self.d * x.astype(np.int64), self.u_exp + self.d_exp - self.y_exp)
         y = shifted(2 * real, self.x_exp + self.c_exp - self.y_exp) + direct + self.bias_y
-        return saturate(y, self.message_bits, state["overflow"]).astype(np.int32)
+        out = saturate(y, self.message_bits, state["overflow"]).astype(np.int32)
+        return out, {"state": np.concatenate(drive, axis=2)}
+
+
+@dataclass(frozen=True, eq=False)
+class Receiver:
+    """What messages from inside of a node meet.
+
+    Attributes:
+        fan_out: non-zero weights that each sender's message meets, `(sender,)`.
+        dense_fan_out: weights that it would meet without zeros.
+    """
+
+    fan_out: np.ndarray
+    dense_fan_out: int
 
 
 def integers(node: str, name: str, value: np.ndarray, shape: tuple[int, ...], bits: int) -> np.ndarray:
@@ -157,24 +206,6 @@ def saturate(values: np.ndarray, bits: int, overflow: np.ndarray) -> np.ndarray:
     clipped = np.clip(values, -high - 1, high)
     overflow += np.count_nonzero((clipped != values).reshape(len(values), -1), axis=1)
     return clipped
-
-
-def apply(weight: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return `weight @ values` over the last axis (elementwise for a weight vector), exact, int64.
-
-    Args:
-        weight: int64 `(out, in)` or `(n,)`.
-        values: integers `(batch, steps, in)`.
-
-    Raises:
-        UserError: a sum could exceed 2^53, where float64 products stop being exact.
-    """
-    if weight.ndim == 1:
-        return values.astype(np.int64) * weight
-    largest = int(np.abs(values).max(initial=0)) * int(np.abs(weight).sum(axis=1).max(initial=0))
-    if largest >= _EXACT:
-        raise UserError(f"a weighted sum of up to {largest} is not exact; use narrower inputs or weights.")
-    return (values.astype(np.float64) @ weight.T.astype(np.float64)).astype(np.int64)
 
 
 @numba.njit(cache=True, nogil=True)

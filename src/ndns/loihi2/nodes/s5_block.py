@@ -1,16 +1,20 @@
 """The rest of an S5 network in integers: dense layers with static exponents, the sigmoid table, the gated block."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from ndns.errors import UserError
 from ndns.loihi2.nodes.base import LAVA, Mode, State, meters, note_range
-from ndns.loihi2.nodes.s5 import DiagonalSSM, apply, integers, saturate, shifted
+from ndns.loihi2.nodes.matrix import Matrix
+from ndns.loihi2.nodes.s5 import DiagonalSSM, Receiver, integers, saturate, shifted
 
 SIGMOID_EXP = 14
 SIGMOID_TABLE = np.rint((1 << SIGMOID_EXP) / (1 + np.exp(-np.arange(10.0)))).astype(np.int64)
 """Sigmoid at 0, 1, ... 9, 14 digits below the point."""
+GELU_SLOPE = 109
+"""gelu(y) = y sigmoid(109/64 y), so that the table serves for it too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,13 +64,22 @@ class Affine:
         """Outputs."""
         return self.weight.shape[0]
 
+    @cached_property
+    def _product(self) -> Matrix:
+        return Matrix(self.weight)
+
+    @property
+    def fan_out(self) -> np.ndarray:
+        """Non-zero weights that an input meets, `(in,)`."""
+        return self._product.fan_out
+
     def init(self, batch: int) -> State:
         """Return meters alone: the node has no memory."""
         return meters(batch)
 
     def run(self, state: State, x: np.ndarray, mode: Mode = LAVA) -> np.ndarray:
         """Turn int32 `(batch, steps, in)` into int32 `(batch, steps, out)`."""
-        wide = shifted(apply(self.weight, x), self.x_exp + self.w_exp - self.y_exp) + self.bias
+        wide = shifted(self._product(x), self.x_exp + self.w_exp - self.y_exp) + self.bias
         y = saturate(wide, self.message_bits, state["overflow"])
         y = np.maximum(y, 0) if self.relu else y
         note_range(state, y)
@@ -75,18 +88,21 @@ class Affine:
 
 @dataclass(frozen=True, eq=False)
 class S5Block:
-    """One residual block: state space, ReLU, gate.
+    """One residual block: state space, activation, gate.
 
-        z  = max(ssm(x), 0)
+        y  = ssm(x)
+        z  = max(y, 0) if relu, else (y sigmoid((109 y) >> 6)) >> 14
         g  = (z sigmoid(gate(z))) >> 14
-        x' = max(sat_16(x + shift(g, ssm.y_exp - ssm.u_exp)), 0)
+        x' = sat_m(x + shift(g, ssm.y_exp - ssm.u_exp));  relu: max(x', 0)
 
-    with `sigmoid` from `integer_sigmoid`. Batch normalization is folded into `ssm` (`b`, `d` and the biases).
-    Source: "half1" GLU block of S5 (arXiv 2502.01330), relufied. Every numeric mode gives the same integers.
+    with `sigmoid` from `integer_sigmoid`; m = `ssm.message_bits`. Batch normalization is folded into `ssm` (`b`, `d`
+    and the biases). Source: "half1" GLU block of S5 (arXiv 2502.01330), relufied or with the sigmoid form of GELU.
+    Every numeric mode gives the same integers.
 
     Attributes:
         ssm: the recurrence; its input and the block's output have exponent `ssm.u_exp`.
         gate: layer of the ssm's width, with `x_exp = ssm.y_exp`.
+        relu: ReLU on y and x'; else GELU on y alone (`ssm.relu` says what the readout of the state does).
 
     Raises:
         UserError: widths or exponents of the two do not match.
@@ -94,6 +110,7 @@ class S5Block:
 
     ssm: DiagonalSSM
     gate: Affine
+    relu: bool = True
 
     def __post_init__(self) -> None:
         width = self.ssm.shape_out
@@ -101,6 +118,8 @@ class S5Block:
             raise UserError(f"S5Block: the gate must be {width} x {width}, got {self.gate.weight.shape}.")
         if self.gate.x_exp != self.ssm.y_exp or not 0 <= self.gate.y_exp <= 20:
             raise UserError("S5Block: gate.x_exp must be ssm.y_exp, and gate.y_exp within 0 and 20.")
+        if not self.relu and not 0 <= self.ssm.y_exp <= 20:
+            raise UserError("S5Block: without ReLU ssm.y_exp must be within 0 and 20.")
 
     @property
     def shape_in(self) -> int:
@@ -109,18 +128,56 @@ class S5Block:
 
     shape_out = shape_in
 
+    @property
+    def fan_out(self) -> np.ndarray:
+        """Non-zero weights that an input meets, `(H,)`."""
+        return self.ssm.fan_out
+
+    @property
+    def dense_fan_out(self) -> int:
+        """Weights that an input would meet without zeros."""
+        return self.ssm.dense_fan_out
+
+    @property
+    def elementwise_ops(self) -> int:
+        """Multiplications of a step outside of weights that messages meet: transition, gate, GELU."""
+        return self.ssm.elementwise_ops + self.shape_in * (1 if self.relu else 3)
+
+    @cached_property
+    def inner(self) -> dict[str, Receiver]:
+        """Senders inside of the block, by name: the readout's copy of the state, and z."""
+        return self.ssm.inner | {"z": Receiver(self.gate.fan_out, self.gate.shape_out)}
+
     def init(self, batch: int) -> State:
-        """Return the state of the recurrence with its meters, which count the whole block's overflow."""
-        return self.ssm.init(batch)
+        """Return the recurrence's state and meters: of the output, and (`state.low` ...) of what is inside."""
+        inner = {f"{name}.{key}": value for name in ("state", "z") for key, value in meters(batch).items()}
+        return self.ssm.init(batch) | inner
 
     def run(self, state: State, x: np.ndarray, mode: Mode = LAVA) -> np.ndarray:
         """Turn int32 `(batch, steps, H)` into int32 of the same shape."""
-        z = np.maximum(self.ssm.run(state, x, mode), 0)
-        gate_state = meters(len(x))
+        return self.observed(state, x, mode)[0]
+
+    def observed(self, state: State, x: np.ndarray, mode: Mode = LAVA) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Run, and also return what the senders of `inner` sent, `(batch, steps, sender)`."""
+        y, sent = self.ssm.observed(_meters_of(state, "state"), x, mode)
+        z = np.maximum(y, 0) if self.relu else self._gelu(y)
+        note_range(_meters_of(state, "z"), z)
+        gate_state = meters(len(x)) | {"overflow": state["z.overflow"]}
         gate = integer_sigmoid(self.gate.run(gate_state, z, mode), self.gate.y_exp)
-        state["overflow"] += gate_state["overflow"]
         gated = shifted((z * gate) >> SIGMOID_EXP, self.ssm.y_exp - self.ssm.u_exp)
-        return np.maximum(saturate(x + gated, self.ssm.message_bits, state["overflow"]), 0).astype(np.int32)
+        out = saturate(x + gated, self.ssm.message_bits, state["overflow"])
+        out = (np.maximum(out, 0) if self.relu else out).astype(np.int32)
+        note_range(state, out)
+        return out, sent | {"z": z}
+
+    def _gelu(self, y: np.ndarray) -> np.ndarray:
+        wide = y.astype(np.int64)
+        return ((wide * integer_sigmoid((wide * GELU_SLOPE) >> 6, self.ssm.y_exp)) >> SIGMOID_EXP).astype(np.int32)
+
+
+def _meters_of(state: State, name: str) -> State:
+    """Return the block's state with the meters of what is inside in the place of its own."""
+    return state | {key: state[f"{name}.{key}"] for key in ("low", "high", "overflow")}
 
 
 def integer_sigmoid(x: np.ndarray, x_exp: int) -> np.ndarray:

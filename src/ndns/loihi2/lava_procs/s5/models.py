@@ -111,6 +111,11 @@ class PyS5Block(_Model):
     def run_spk(self) -> None:
         """Advance one step."""
         x, ssm, gate = self.a_in.recv().astype(np.int64), self.node.ssm, self.node.gate
-        z = np.maximum(_ssm_step(ssm, self.re, self.im, x), 0)
+        y = _ssm_step(ssm, self.re, self.im, x)
+        if self.node.relu:
+            z = np.maximum(y, 0)
+        else:
+            z = y * _sigmoid_step(self.sigmoid, np.floor_divide(109 * y, 64), ssm.y_exp) >> 14
         gated = z * _sigmoid_step(self.sigmoid, _affine_step(gate, z), gate.y_exp) >> 14
-        self.s_out.send(np.maximum(_sat(x + _rescale(gated, ssm.y_exp, ssm.u_exp), ssm.message_bits), 0))
+        out = _sat(x + _rescale(gated, ssm.y_exp, ssm.u_exp), ssm.message_bits)
+        self.s_out.send(np.maximum(out, 0) if self.node.relu else out)

@@ -1,0 +1,70 @@
+"""Exact products of integer weights and messages, by the quicker of two ways: event by event, or float64 BLAS."""
+
+from functools import cached_property
+
+import numba
+import numpy as np
+
+from ndns.errors import UserError
+
+_EXACT = 1 << 53
+EVENTS_BELOW = 0.3
+"""Share of non-zero weights below which events beat BLAS over many steps (bench/s5_integers.py)."""
+_FEW_STEPS = 4
+
+
+class Matrix:
+    """Integer weights `(out, in)` that are multiplied with many vectors.
+
+    Args:
+        weight: int64 `(out, in)`, or `(n,)` for a diagonal.
+    """
+
+    def __init__(self, weight: np.ndarray) -> None:
+        self.weight = weight
+        self.fan_out = (weight != 0).astype(np.int64) if weight.ndim == 1 else np.count_nonzero(weight, axis=0)
+        self._sparse = self.fan_out.sum() < EVENTS_BELOW * weight.size
+        self._largest = int(np.abs(weight).sum(axis=-1).max(initial=0)) if weight.ndim == 2 else 0
+
+    @cached_property
+    def _transposed(self) -> np.ndarray:
+        return np.ascontiguousarray(self.weight.T.astype(np.float64))
+
+    @cached_property
+    def _columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """First entry of each column (one more), rows and values of the non-zero weights, column after column."""
+        column, row = np.nonzero(self.weight.T)
+        start = np.concatenate([[0], np.cumsum(self.fan_out)]).astype(np.int64)
+        return start, row.astype(np.int32), self.weight[row, column].astype(np.int32)
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """Return `weight @ values` over the last axis (elementwise for a diagonal), exact, int64.
+
+        Args:
+            values: integers `(batch, steps, in)`.
+
+        Raises:
+            UserError: a sum could exceed 2^53, where float64 products stop being exact.
+        """
+        if self.weight.ndim == 1:
+            return values.astype(np.int64) * self.weight
+        if int(np.abs(values).max(initial=0)) * self._largest >= _EXACT:
+            raise UserError("a weighted sum of more than 53 bits is not exact; use narrower inputs or weights.")
+        batch, steps, _ = values.shape
+        if self._sparse or batch * steps < _FEW_STEPS:
+            out = np.zeros((batch, steps, len(self.weight)), np.int64)
+            _events(*self._columns, values, out)
+            return out
+        return (values.astype(np.float64) @ self._transposed).astype(np.int64)
+
+
+@numba.njit(cache=True, nogil=True)
+def _events(start, row, weight, values, out):
+    batch, steps, sources = values.shape
+    for b in range(batch):
+        for t in range(steps):
+            for i in range(sources):
+                value = np.int64(values[b, t, i])
+                if value != 0:
+                    for k in range(start[i], start[i + 1]):
+                        out[b, t, row[k]] += weight[k] * value
