@@ -1,12 +1,13 @@
 """What the rules ask about a study."""
 
 import json
+import re
 
 import pytest
 
 from ndns.config import Sdnn
 from ndns.errors import UserError
-from ndns.workflow import named, plan
+from ndns.workflow import named, one_of, plan
 
 CONFIG = {
     "study": "s",
@@ -44,6 +45,29 @@ def test_settings_of_a_run_do_not_mention_other_seeds(result):
 def test_quantize_options(result):
     assert result.quantize_source("sdnn-seed1") == ["--checkpoint"]
     assert result.quantize_source("released") == ["--sha256", "0" * 64, "--mask-delay", "2", "--import"]
+
+
+def test_peers_are_scored_but_have_no_program(tmp_path, monkeypatch):
+    monkeypatch.setattr("ndns.workflow.find_spec", lambda name: None if name == "pyrnnoise" else True)
+    models = {"mask": {"peer": "ideal_ratio_mask"}, "rnnoise": {"peer": "rnnoise"}, "sdnn": {}}
+    models["gtcrn"] = {"peer": "gtcrn", "weights": str(tmp_path / "gone.onnx")}
+    result = plan({"study": "s", "models": models})
+    assert result.runs == ["sdnn-seed1", "mask"]
+    assert result.networks == ["sdnn-seed1"]
+    assert result.absent == {"rnnoise": "the package pyrnnoise", "gtcrn": str(tmp_path / "gone.onnx")}
+    assert plan({"study": "s", "models": {"rnnoise": {"peer": "rnnoise", "optional": False}}}).runs == ["rnnoise"]
+
+
+def test_mode_of_a_run(tmp_path):
+    (tmp_path / "a.net").write_text("x")
+    models = {"a": {"weights": str(tmp_path / "a.net"), "mode": "chip24"}, "sdnn": {}}
+    result = plan({"study": "s", "models": models})
+    assert (result.mode("a"), result.mode("sdnn-seed1")) == ("chip24", "lava-0.10")
+
+
+def test_pattern_of_no_runs_matches_nothing():
+    assert re.fullmatch(one_of(["a", "b-seed1"]), "b-seed1")
+    assert not re.fullmatch(one_of([]), "")
 
 
 def test_wrong_study_is_refused():

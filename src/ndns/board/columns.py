@@ -39,6 +39,8 @@ COST_COLUMNS = (
     Column("latency_pipeline_ms", "Pipeline", "ms", 2, 0),
     Column("parameters", "Parameters", "×10³", 1, -1, 1e3),
     Column("size_kb", "Size", "KB", 1, -1),
+    Column("macs_s", "Dense MACs", "M/s", 1, -1, 1e6),
+    Column("real_time_factor", "Real-time factor", "one core", 3, -1),
 )
 
 MEANINGS = (
@@ -84,6 +86,11 @@ MEANINGS = (
         "Buffer, encoder and decoder, and the lag of the output, as the challenge adds them; at most 40 ms is allowed. "
         "Pipeline stands beside it: the frames by which the spectrum waits for its mask, which the challenge does not "
         "count but a listener in a live stream would add.",
+    ),
+    (
+        "Dense MACs, real-time factor",
+        "Multiply-accumulates a second of a network without events; and time to denoise over duration of the audio, "
+        "on one core of this machine.",
     ),
     ("Parameters, size", "Weights of the network, and the kilobytes that they and the delays take, sign bits aside."),
 )

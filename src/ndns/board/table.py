@@ -21,6 +21,8 @@ COST_COLUMNS = {
     "latency_encdec_ms": "latency.encdec_ms",
     "parameters": "parameters",
     "size_kb": "size_kb",
+    "macs_s": "macs_s",
+    "real_time_factor": "real_time_factor",
 }
 COLUMNS = [
     "system",

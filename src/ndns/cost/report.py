@@ -1,5 +1,6 @@
 """What a run costs: operations and proxies of the challenge, size, latency, and Loihi 2 under each scenario."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from ndns.config import Cost
 from ndns.cost.chip import loihi2
 from ndns.errors import UserError
 from ndns.files import read_csv
+from ndns.loihi2.denoiser import Denoiser
 from ndns.loihi2.nodes.synapse import Synapse
 from ndns.loihi2.program import Program
 from ndns.loihi2.traffic import Activity
@@ -68,11 +70,21 @@ def cost(program: Program, activity: Activity, clips: Sequence[Clip], settings: 
         "pdp_proxy_events_ops": power_proxy.pdp_proxy(operations["power_proxy_events_ops_s"], total_s),
         **parameter_counts(program),
         "latency": split,
+        "real_time_factor": real_time_factor(program, clips[0]),
         "step_s": step_s,
         "clips": len(clips),
         "steps": int(activity.steps.sum()),
         "loihi2": loihi2(program, activity, [clip.noisy for clip in clips], settings, step_s, total_s),
     }
+
+
+def real_time_factor(program: Program, clip: Clip) -> float:
+    """Return time to denoise a clip on the engine, on one core, over its duration."""
+    noisy, _ = clip.read()
+    Denoiser(program).denoise(noisy[: 10 * program.front_end.hop])
+    start = time.perf_counter()
+    Denoiser(program).denoise(noisy)
+    return (time.perf_counter() - start) * RATE / len(noisy)
 
 
 def operation_counts(program: Program, activity: Activity, step_s: float) -> dict[str, object]:

@@ -1,0 +1,146 @@
+"""Peers through the corridor: commands, functions, lags, interruptions."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from ndns.audio.io import pcm_sha256, read_pcm16
+from ndns.config import Peer
+from ndns.errors import UserError
+from ndns.files import read_csv
+from ndns.metrics.si_snr import si_snr
+from ndns.peer.run import run_peer
+
+SCRIPT = """
+import sys, numpy as np, soundfile
+samples, rate = soundfile.read(sys.argv[1], dtype="int16")
+soundfile.write(sys.argv[2], np.concatenate([np.zeros(160, "int16"), samples // 2]), rate, subtype="PCM_16")
+"""
+
+
+def run(mix, **settings):
+    out = mix.parent / "deploy"
+    run_peer(Peer(**settings), mix, out, mix.parent / "cost.json")
+    cost = json.loads((mix.parent / "cost.json").read_text())
+    return read_csv(out / "manifest.csv"), [read_pcm16(out / "clips" / f"c{i}.flac") for i in range(2)], cost
+
+
+def noisy(mix, index=0):
+    return read_pcm16(mix.parent / "val" / "noisy" / f"c{index}.flac")
+
+
+def test_command_runs_without_a_shell_and_its_delay_is_removed(mix):
+    script = mix.parent / "half; touch gone $(x) 'y.py"
+    script.write_text(SCRIPT)
+    rows, clips, cost = run(
+        mix,
+        peer="command",
+        command=[sys.executable, str(script), "{input}", "{output}"],
+        delay_ms=10.0,
+        latency_ms=20.0,
+        parameters=7,
+    )
+    for index, clip in enumerate(clips):
+        expected = noisy(mix, index) // 2
+        assert np.abs(clip.astype(int) - expected).max() <= 1
+        assert rows[index]["sha256"] == pcm_sha256(clip)
+    assert rows[0]["removed_delay_samples"] == "160"
+    assert not (mix.parent / "gone").exists()
+    assert cost["latency"]["total_ms"] == pytest.approx(30.0)
+    assert cost["parameters"] == 7
+    assert cost["power_proxy_ops_s"] is None
+    assert cost["real_time_factor"] > 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["/no/such/program", "{input}", "{output}"], "cannot be run"),
+        ([sys.executable, "-c", "import sys; sys.exit('broken {input}{output}')"], "ended with 1 on c0"),
+        ([sys.executable, "-c", "'{input} {output}'"], "wrote nothing"),
+    ],
+)
+def test_broken_command_is_named(mix, words, said):
+    with pytest.raises(UserError, match=said):
+        run(mix, peer="command", command=words)
+    assert not (mix.parent / "cost.json").exists()
+
+
+def test_function_of_a_module_in_the_working_folder(mix, monkeypatch):
+    monkeypatch.chdir(mix.parent)
+    (mix.parent / "my_peer_module.py").write_text("def quieter(samples, rate):\n    return samples / 4\n")
+    _, clips, cost = run(mix, peer="python", callable="my_peer_module:quieter", latency_ms=32.0)
+    np.testing.assert_allclose(clips[1], noisy(mix, 1) / 4, atol=0.51)
+    assert cost["latency"]["total_ms"] == 32.0
+    (mix.parent / "my_short_module.py").write_text("def cut(samples, rate):\n    return samples[:100]\n")
+    with pytest.raises(UserError, match="gave 100 samples"):
+        run(mix, peer="python", callable="my_short_module:cut")
+    with pytest.raises(UserError, match="cannot be imported"):
+        run(mix, peer="python", callable="my_short_module:absent")
+
+
+def test_interrupted_run_goes_on_without_doing_work_twice(mix, monkeypatch):
+    monkeypatch.chdir(mix.parent)
+    (mix.parent / "my_fragile_module.py").write_text(
+        "calls = []\n\ndef f(samples, rate):\n    calls.append(1)\n"
+        "    if len(calls) == 2:\n        raise KeyboardInterrupt\n"
+        "    return samples\n"
+    )
+    settings = {"peer": "python", "callable": "my_fragile_module:f"}
+    with pytest.raises(KeyboardInterrupt):
+        run(mix, **settings)
+    assert not (mix.parent / "deploy" / "manifest.csv").exists()
+    _, clips, _ = run(mix, **settings)
+    assert len(sys.modules["my_fragile_module"].calls) == 3
+    np.testing.assert_array_equal(clips[1], noisy(mix, 1))
+
+
+def test_ideal_ratio_mask_is_far_better_than_its_input(mix):
+    _, clips, cost = run(mix, peer="ideal_ratio_mask")
+    for index, clip in enumerate(clips):
+        clean = read_pcm16(mix.parent / "val" / "clean" / f"c{index}.flac") / 32768
+        assert si_snr(clip / 32768, clean) > si_snr(noisy(mix, index) / 32768, clean) + 6
+    assert "oracle" in cost["note"]
+
+
+@pytest.mark.parametrize("values", [{"peer": "command", "command": ["x"]}, {"peer": "python"}, {"peer": "gtcrn"}])
+def test_incomplete_settings_are_refused(values):
+    with pytest.raises(ValueError, match=r"needed|needs"):
+        Peer(**values)
+
+
+def test_weights_that_changed_are_refused(mix):
+    weights = mix.parent / "w.onnx"
+    weights.write_bytes(b"x")
+    with pytest.raises(UserError, match="expected 0000"):
+        run(mix, peer="gtcrn", weights=str(weights), sha256="0" * 64)
+
+
+def test_rnnoise_lag_is_removed(mix):
+    pytest.importorskip("pyrnnoise", reason="the package pyrnnoise is not installed")
+    _, clips, cost = run(mix, peer="rnnoise")
+    assert len(clips[0]) == len(noisy(mix))
+    assert clips[0].any()
+    assert abs(cost["latency"]["network_ms"]) < 1
+    assert cost["latency"]["algorithmic_ms"] == 30.0
+
+
+def test_noisereduce_is_said_to_hear_the_whole_clip(mix):
+    pytest.importorskip("noisereduce", reason="the package noisereduce is not installed")
+    _, clips, cost = run(mix, peer="noisereduce")
+    assert 0 < np.abs(clips[0].astype(float)).mean() < np.abs(noisy(mix).astype(float)).mean()
+    assert cost["latency"]["total_ms"] is None
+
+
+def test_gtcrn_counts_and_improves(mix, shared_data):
+    weights = shared_data / "peer_weights" / "gtcrn" / "gtcrn_simple.onnx"
+    if not weights.is_file():
+        pytest.skip("GTCRN's released weights are absent")
+    pytest.importorskip("onnx", reason="the package onnx is not installed")
+    _, clips, cost = run(mix, peer="gtcrn", weights=str(weights))
+    assert cost["parameters"] == pytest.approx(48_200, rel=0.01)
+    assert cost["macs_s"] == pytest.approx(33e6, rel=0.1)
+    assert np.abs(clips[0][-2000:]).max() < 2 * np.abs(noisy(mix)).max()
+    assert clips[0].any()
