@@ -169,11 +169,11 @@ class Receiver:
 
     Attributes:
         fan_out: non-zero weights that each sender's message meets, `(sender,)`.
-        dense_fan_out: weights that it would meet without zeros.
+        shape_out: neurons that receive: weights that a message would meet without zeros.
     """
 
     fan_out: np.ndarray
-    dense_fan_out: int
+    shape_out: int
 
 
 def integers(node: str, name: str, value: np.ndarray, shape: tuple[int, ...], bits: int) -> np.ndarray:
