@@ -1,0 +1,66 @@
+"""NeuroBench's harness and our counts: equal where definitions agree, different as explained where they do not."""
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("neurobench", reason="the optional package neurobench is not installed")
+
+from ndns.audio.io import write_pcm16
+from ndns.config import Sdnn as Settings
+from ndns.files import write_csv
+from ndns.models.frontend import moduli, stft
+from ndns.models.sdnn import Sdnn
+from ndns.neurobench import Observed, benchmark, own_counts
+
+
+@pytest.fixture(scope="module")
+def model():
+    network = Sdnn(Settings(hidden=24, max_delay=5), seed=3)
+    with torch.no_grad():
+        for index in (1, 2, 3):
+            weight = network.get_parameter(f"weight{index}")
+            weight.mul_(4)
+            weight[:, ::3] = 0
+    return network
+
+
+@pytest.fixture(scope="module")
+def mix(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mix")
+    generator = np.random.default_rng(5)
+    for name in ("noisy", "clean"):
+        for index in range(2):
+            write_pcm16(folder / f"{name}{index}.flac", (3000 * generator.standard_normal(8000)).astype(np.int16))
+    rows = [{"noisy": f"noisy{index}.flac", "clean": f"clean{index}.flac"} for index in range(2)]
+    write_csv(folder / "val.csv", rows, ["noisy", "clean"])
+    return folder / "val.csv"
+
+
+def test_harness_agrees_where_definitions_do(model, mix):
+    theirs, ours = benchmark(model, mix), own_counts(model, mix)
+    operations = theirs["SynapticOperations"]
+    assert theirs["ParameterCount"] == ours["parameters"] == 2 * 257 * 24 + 24 * 24
+    assert theirs["ConnectionSparsity"] == pytest.approx(ours["weights_zero"], abs=6e-5)
+    assert theirs["ActivationSparsity"] == pytest.approx(ours["silent_share"], abs=1e-6)
+    assert operations["Effective_MACs"] == pytest.approx(ours["synops_a_clip"], rel=1e-5)
+    assert operations["Dense"] == pytest.approx(ours["dense_a_clip"], rel=1e-5)
+    assert 0.05 < ours["silent_share"] < 0.99
+
+
+def test_explained_differences(model, mix):
+    theirs, ours = benchmark(model, mix), own_counts(model, mix)
+    assert theirs["Footprint"] == 4 * ours["size_bytes_8_bit"], "float32 against 8 bits"
+    assert theirs["SynapticOperations"]["Effective_ACs"] == 0, "graded messages are no binary spikes"
+    assert ours["synops_a_clip_dense_fan_out"] > 1.2 * ours["synops_a_clip"], "zero weights count in the challenge"
+
+
+@torch.no_grad()
+def test_observed_synapses_give_the_networks_output(model):
+    samples = torch.from_numpy(np.random.default_rng(6).standard_normal((1, 8000)).astype(np.float32) / 8)
+    observed = Observed(model)
+    denoised = observed(samples)
+    magnitude = moduli(stft(samples, model.front_end))
+    raw = observed.currents[2].double().cumsum(1).transpose(1, 2).float()
+    torch.testing.assert_close(raw, model.mask_output(magnitude), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(denoised, model(samples).denoised, atol=1e-5, rtol=1e-4)
