@@ -79,7 +79,7 @@ def cost(program: Program, activity: Activity, clips: Sequence[Clip], settings: 
 
 
 def real_time_factor(program: Program, clip: Clip) -> float:
-    """Return time to denoise a clip on the engine, on one core, over its duration: median of 3 runs after a first one."""
+    """Return time to denoise a clip on the engine, on one core, over its duration: median of 3 warm runs."""
     noisy, _ = clip.read()
     seconds = []
     for _ in range(4):
