@@ -31,7 +31,7 @@ format: setup
 
 setup: $(STAMP)
 
-$(STAMP): envs/requirements.txt envs/lava.txt envs/install.sh pyproject.toml
+$(STAMP): envs/requirements.txt envs/no-deps.txt envs/install.sh pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info[:2] == (3, 11) else "CPython 3.11 is needed; name it with: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv .venv
 	envs/install.sh .venv/bin/python

@@ -5,6 +5,6 @@ python=$1
 here=$(dirname "$0")
 pip="$python -m pip --disable-pip-version-check install --quiet"
 $pip -r "$here/requirements.txt"
-# lava pins an older Python and torch in its metadata only; ndns.loihi2.lava_shim makes it import.
-$pip --no-deps --ignore-requires-python -r "$here/lava.txt"
+# What asks for packages that are not needed, or for an older Python: see no-deps.txt.
+$pip --no-deps --ignore-requires-python -r "$here/no-deps.txt"
 $pip --no-deps --editable "$here/.."
