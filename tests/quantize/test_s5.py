@@ -1,0 +1,110 @@
+"""S5 from float weights to integers: near the float network, alike in every way of running, counted event by event."""
+
+import functools
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ndns import models
+from ndns.errors import UserError
+from ndns.loihi2 import engine, lava_bridge, netx
+from ndns.quantize.checkpoint import quantize_checkpoint
+from ndns.quantize.s5 import program_of
+
+sys.path.insert(0, str(Path(__file__).parent))
+from s5_network import GOLDEN, VARIANTS, magnitudes, trained
+
+
+@functools.cache
+def network(variant: str) -> models.S5:
+    return trained(variant)
+
+
+@functools.cache
+def program(variant: str):
+    return program_of(network(variant))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_integers_follow_the_float_network(variant):
+    """Correlation of the raw output with the float parent's; 1 would be without rounding."""
+    net, integers = network(variant), program(variant)
+    magnitude = magnitudes(400)
+    with torch.no_grad():
+        parent = net.mask_output(torch.from_numpy(magnitude)[None].float())[0].numpy()
+    out = engine.run(integers, integers.encode(magnitude)) * 2.0**-integers.output_exp
+    error = np.sqrt(np.mean((out - parent) ** 2)) / parent.std()
+    assert parent.std() > 0.1
+    assert error < (0.5 if variant == "sparse_4bit" else 0.15)
+
+
+@pytest.mark.parametrize("variant", ["dense", "sparse"])
+def test_whole_clip_streaming_and_batch_agree_bit_for_bit(variant):
+    integers = program(variant)
+    clips = np.stack([integers.encode(magnitudes(300, seed)) for seed in (1, 2)])
+    whole = engine.run(integers, clips)
+    stream = engine.Stream(integers)
+    np.testing.assert_array_equal(np.stack([stream.step(frame) for frame in clips[0].T], axis=1), whole[0])
+    np.testing.assert_array_equal(engine.run(integers, clips[1]), whole[1])
+    assert len(np.unique(whole)) > 1000
+
+
+@pytest.mark.parametrize("variant", ["dense_qat", "sparse"])
+def test_stored_program_gives_lavas_integers(variant):
+    with np.load(GOLDEN / f"s5_{variant}.npz", allow_pickle=False) as stored:
+        x, y = stored["x"], stored["y"]
+    assert x.shape[1] >= 200
+    np.testing.assert_array_equal(engine.run(netx.read(GOLDEN / f"s5_{variant}.net"), x), y)
+
+
+@pytest.mark.lava
+@pytest.mark.parametrize("variant", ["dense", "sparse"])
+def test_program_runs_in_lava_bit_for_bit(variant):
+    integers = program(variant)
+    x = integers.encode(magnitudes(200, seed=7))
+    np.testing.assert_array_equal(lava_bridge.run(integers, x), engine.run(integers, x))
+
+
+def test_effective_macs_are_nonzero_activations_times_nonzero_weights():
+    integers = program("sparse")
+    x = integers.encode(magnitudes(50))
+    _, activity = engine.record(integers, x)
+    synops = dict(zip(activity.layers, activity.synops_per_step, strict=True))
+    assert list(synops)[:4] == ["frames", "encoder", "block0.state", "block0.z"]
+    encoder, block, decoder = integers.nodes[0], integers.nodes[1], integers.nodes[-1]
+    np.testing.assert_array_equal(synops["frames"], _products(encoder.weight, x.T))
+    after = encoder.run(encoder.init(1), x.T[None])[0]
+    into = sum(_products(weight, after) for weight in (block.ssm.b_re, block.ssm.b_im, np.diag(block.ssm.d)))
+    np.testing.assert_array_equal(synops["encoder"], into)
+    _, sent = block.observed(block.init(1), after[None])
+    readout = np.concatenate([block.ssm.c_re, block.ssm.c_im], axis=1)
+    np.testing.assert_array_equal(synops["block0.state"], _products(readout, sent["state"][0]))
+    np.testing.assert_array_equal(synops["block0.z"], _products(block.gate.weight, sent["z"][0]))
+    events = dict(zip(activity.layers, activity.events_per_step, strict=True))
+    assert 0 < events["block0.state"].mean() < sent["state"].shape[2]
+    assert synops["block2"].sum() <= events["block2"].sum() * len(decoder.weight)
+    assert activity.state_min[2] < 0 < activity.state_max[2]
+
+
+def _products(weight: np.ndarray, x: np.ndarray) -> np.ndarray:
+    return np.einsum("oi,ti->t", (weight != 0).astype(int), (x != 0).astype(int))
+
+
+def test_pruned_weights_stay_zero_and_4_bits_are_4_bits():
+    nodes = program("sparse_4bit").nodes
+    assert max(np.abs(nodes[1].ssm.b_re).max(), np.abs(nodes[0].weight).max()) <= 8
+    weights = [
+        nodes[0].weight,
+        nodes[-1].weight,
+        *(getattr(n.ssm, name) for n in nodes[1:-1] for name in ("b_re", "c_re")),
+    ]
+    assert 0.05 < sum(np.count_nonzero(w) for w in weights) / sum(w.size for w in weights) <= 0.31
+
+
+def test_a_checkpoint_without_observed_ranges_is_refused(tmp_path):
+    models.save(models.build(network("dense").settings), tmp_path / "checkpoint.safetensors")
+    with pytest.raises(UserError, match="ranges were observed"):
+        quantize_checkpoint(tmp_path / "checkpoint.safetensors")
