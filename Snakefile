@@ -1,5 +1,6 @@
 # What exists and in which order it is built: configuration, rules, targets. The logic is in src/ndns.
 #
+#   <fetch.root>/fetched.json (target dns4)
 #   data/<corpus>/manifest.csv
 #   results/<study>/mix/{plan,train,val}.csv
 #   results/<study>/{train,quantize,deploy,score,cost}/<run>/...
@@ -15,6 +16,7 @@ if "study" not in config:
 
 
 include: "rules/common.smk"
+include: "rules/fetch.smk"
 include: "rules/corpus.smk"
 include: "rules/mix.smk"
 include: "rules/train.smk"
@@ -29,6 +31,7 @@ include: "rules/board.smk"
 localrules:
     all,
     dataset,
+    dns4,
 
 
 rule all:
@@ -40,3 +43,8 @@ rule all:
 rule dataset:
     input:
         expand(f"{RESULTS}/mix/{{split}}.csv", split=["train", "val"]),
+
+
+rule dns4:
+    input:
+        FETCHED,

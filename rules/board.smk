@@ -41,3 +41,32 @@ rule board:
     shell:
         "ndns board run --study-name {params.study} --settings {params.settings:q} --mix {input.mix:q}"
         " {params.runs:q} --out {params.folder:q} 2> >(tee {log} >&2)"
+
+
+rule pareto:
+    input:
+        scores=expand(f"{RESULTS}/score/{{run}}/scores.csv", run=PLAN.trained),
+        costs=expand(f"{RESULTS}/cost/{{run}}/cost.json", run=PLAN.trained),
+        histories=expand(f"{RESULTS}/train/{{run}}/history.csv", run=PLAN.trained),
+    output:
+        table=f"{RESULTS}/board/pareto.csv",
+        figure=f"{RESULTS}/board/pareto.svg",
+        text=f"{RESULTS}/board/pareto.md",
+    log:
+        f"logs/{STUDY.study}/pareto.log",
+    benchmark:
+        f"benchmarks/{STUDY.study}/pareto.tsv"
+    conda:
+        "../envs/ndns.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        results=RESULTS,
+        folder=subpath(output.table, parent=True),
+        code=fingerprint("board"),
+    message:
+        "Pareto front of the trained models"
+    shell:
+        "ndns board pareto {params.results:q} --out {params.folder:q} 2> >(tee {log} >&2)"

@@ -1,11 +1,13 @@
 """Purpose: the recordings: synthesized, or an inspected folder.
 
-INPUTS: none (speak), or the folder named by `corpus.root`.
+INPUTS: none (speak), or the folder named by `corpus.root`; for `dns4` without `corpus_root` also <fetch.root>/fetched.json.
 OUTPUTS: data/<corpus>/manifest.csv, manifest.json; for `speak` also data/<corpus>/audio/.
 """
 
 
 rule corpus:
+    input:
+        [FETCHED] if STUDY.corpus.kind == "dns4" and not STUDY.fetch.existing else [],
     output:
         manifest=f"{CORPUS}/manifest.csv",
         summary=f"{CORPUS}/manifest.json",

@@ -17,14 +17,14 @@ rule cost:
         f"logs/{STUDY.study}/cost_{{run}}.log",
     benchmark:
         f"benchmarks/{STUDY.study}/cost_{{run}}.tsv"
+    wildcard_constraints:
+        run=one_of(PLAN.networks),
     conda:
         "../envs/ndns.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
-    wildcard_constraints:
-        run=one_of(PLAN.networks),
     params:
         settings=settings(STUDY.cost),
         code=fingerprint("cost"),

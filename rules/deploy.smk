@@ -16,14 +16,14 @@ rule deploy:
         f"logs/{STUDY.study}/deploy_{{run}}.log",
     benchmark:
         f"benchmarks/{STUDY.study}/deploy_{{run}}.tsv"
+    wildcard_constraints:
+        run=one_of(PLAN.networks),
     conda:
         "../envs/ndns.yaml"
     threads: 2
     resources:
         mem_mb=4000,
         runtime=240,
-    wildcard_constraints:
-        run=one_of(PLAN.networks),
     params:
         mode=lambda w: PLAN.mode(w.run),
         backend=STUDY.deploy.backend,

@@ -16,14 +16,14 @@ rule peer:
         f"logs/{STUDY.study}/peer_{{run}}.log",
     benchmark:
         f"benchmarks/{STUDY.study}/peer_{{run}}.tsv"
+    wildcard_constraints:
+        run=one_of(PLAN.peers),
     conda:
         "../envs/ndns.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=240,
-    wildcard_constraints:
-        run=one_of(PLAN.peers),
     params:
         settings=lambda w: settings(PLAN.peers[w.run]),
         folder=subpath(output.manifest, parent=True),
