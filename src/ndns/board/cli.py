@@ -79,3 +79,14 @@ def audit_(
     for finding in findings:
         shown.add_row(*(finding[column] for column in columns))
     Console().print(shown)
+
+
+@app.command()
+def pareto(
+    results: Annotated[Path, typer.Argument(help="results/<study>")],
+    out: Annotated[Path, typer.Option(help="folder for pareto.csv, pareto.md, pareto.svg")],
+) -> None:
+    """Draw quality against effective MACs and bytes over a study's models and seeds."""
+    from ndns.board.pareto import write
+
+    write(results, out)

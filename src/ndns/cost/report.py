@@ -114,6 +114,7 @@ def operation_counts(program: Program, activity: Activity, step_s: float) -> dic
             for index, layer in enumerate(layers)
         ],
         "neuron_ops_per_step": neuron_ops,
+        "elementwise_ops_per_step": sum(getattr(node, "elementwise_ops", 0) for node in program.nodes),
         "synops_per_step": synops,
         "synops_per_step_events": synops_events,
         "power_proxy_ops_s": power_proxy.power_proxy(synops, neuron_ops, step_s),
@@ -130,7 +131,8 @@ def parameter_counts(program: Program) -> dict[str, object]:
     """Return parameters and size.
 
     `parameters` counts weights, as the published 525 k of the challenge's network does; delays stand beside it.
-    `size_kb` is the challenge's size (no sign bit, delays included), `size_kb_signed` what storage needs.
+    `size_kb` is the challenge's size (no sign bit, delays included), `size_kb_signed` what storage needs,
+    `deployed_bytes` what storage needs if matrices with many zeros are stored as values and indices.
     """
     weights = [array for node in program.nodes for array in weights_of(node)]
     delays = [node.delay for node in program.nodes if isinstance(node, Synapse) and node.delay.any()]
@@ -140,6 +142,7 @@ def parameter_counts(program: Program) -> dict[str, object]:
         "parameters_delays": sum(array.size for array in delays),
         "size_kb": size.size_kb([*weights, *delays]),
         "size_kb_signed": size.size_kb([*weights, *delays], signed=True),
+        "deployed_bytes": sum(size.stored_bytes(array) for array in [*weights, *delays]),
     }
 
 

@@ -40,3 +40,22 @@ def size_kb(tensors: Iterable[np.ndarray], signed: bool = False) -> float:
     """
     width = signed_bits if signed else magnitude_bits
     return sum(width(tensor) * np.size(tensor) for tensor in tensors) / 8 / 1024
+
+
+def stored_bytes(values: np.ndarray) -> int:
+    """Return the bytes that storing a tensor takes, in the smaller of two forms.
+
+    Dense: `signed_bits` a value. Sparse (matrices only): value and row index of each non-zero value, and where each
+    column starts; indices take as many bits as they need.
+
+    >>> stored_bytes(np.full((64, 64), 100)), stored_bytes(100 * np.eye(64, dtype=int))
+    (4096, 168)
+    """
+    width = signed_bits(values)
+    bits = width * np.size(values)
+    if np.ndim(values) == 2:
+        rows, columns = np.shape(values)
+        count = int(np.count_nonzero(values))
+        index = max(rows - 1, 1).bit_length()
+        bits = min(bits, count * (width + index) + columns * max(count, 1).bit_length())
+    return -(-bits // 8)
