@@ -37,9 +37,9 @@ class SpeakCorpus(Section):
 
 
 class FolderCorpus(Section):
-    """Recordings from a folder tree or a manifest: any rate, any channel count."""
+    """Recordings from a folder tree or a manifest: any rate, any channel count; `dns4` reads DNS-4's own names."""
 
-    kind: Literal["folder"]
+    kind: Literal["folder", "dns4"]
     name: Name
     root: str = Field(description="folder with the recordings; `--config corpus_root=...` or NDNS_CORPUS_ROOT sets it")
     manifest: str | None = Field(None, description="CSV below root with file,split,kind,label; else folders name these")
@@ -49,15 +49,38 @@ class FolderCorpus(Section):
     clipped_share: float = Field(0.001, ge=0, le=1, description="share of samples at full scale that is too much")
 
 
+class Released(Section):
+    """Options of the challenge's released generator, for `mix.method: released`; see docs/challenge.md."""
+
+    speech_list: str | None = Field(
+        None, description="text file: paths below the corpus root in the order in which the generator found them"
+    )
+    noise_list: str | None = Field(None, description="likewise; none takes the order of the corpus manifest")
+    activity: float = Field(0.6, ge=0, lt=1, description="active share that speech must exceed; 0 takes all")
+    first: int = Field(0, ge=0, description="number of the first clip and place in both lists (-fileindex_start)")
+
+
 class Mix(Section):
     """How noisy clips are made: true SNR over active speech, level of the mixture as in the challenge."""
 
+    method: Literal["true_snr", "released"] = Field(
+        "true_snr", description="released redraws what the challenge's generator draws (its seed: 5), defects included"
+    )
     seed: int = Field(1, ge=0)
     train_clips: int = Field(120, ge=1)
     val_clips: int = Field(16, ge=1)
     seconds: float = Field(6.0, gt=0.5, description="length of a clip, s; the challenge has 30")
     snr_db: tuple[float, float] = Field((-5.0, 20.0), description="range of the SNR, dB")
     level_dbfs: tuple[float, float] = Field((-35.0, -15.0), description="range of the mixture's RMS level, dBFS")
+    released: Released = Released()
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Mix":
+        for key in ("snr_db", "level_dbfs") if self.method == "released" else ():
+            low, high = getattr(self, key)
+            if low % 1 or high % 1 or low >= high:
+                raise ValueError(f"{key}: method released draws whole numbers from {low} to below {high}")
+        return self
 
     @model_validator(mode="after")
     def _ordered(self) -> "Mix":
@@ -285,6 +308,17 @@ class Board(Section):
     players: int = Field(3, ge=0, description="clips with audio players and spectrograms")
 
 
+class Fetch(Section):
+    """The challenge's archives: where they come from and where they go; `snakemake dns4`."""
+
+    sources: str = Field("data/sources.csv", description="table of archives: URL, size, SHA-256")
+    sets: list[str] = Field(default=["dns4", "dns4_rir", "test_set_1"], min_length=1, description="sets of the table")
+    root: str = Field("data/fetched", description="folder for what is unpacked; about 930 GB for all sets")
+    existing: str | None = Field(None, description="copy to use instead; `--config corpus_root=...` sets it")
+    keep_archives: bool = Field(False, description="keep the archives after unpacking; about 600 GB more")
+    partial: bool = Field(False, description="go on without archives that cannot be had; fetched.json names them")
+
+
 def _model_kind(value: object) -> str:
     keys = value if isinstance(value, Mapping) else vars(value)
     if "peer" in keys:
@@ -303,6 +337,7 @@ class Study(Section):
     """One study: a corpus, mixtures, models, and what is computed from them."""
 
     study: Name
+    fetch: Fetch = Fetch()
     corpus: AnyCorpus = SpeakCorpus()
     mix: Mix = Mix()
     models: dict[Name, AnyModel] = Field(min_length=1)
@@ -329,8 +364,10 @@ def study_from(config: Mapping[str, Any], files: Iterable[str | Path] = ()) -> S
     roots = {key: config.get(key) or os.environ.get(variable) for key, variable in ROOTS.items()}
     config = {key: value for key, value in config.items() if key not in ROOTS}
     corpus = config.get("corpus")
-    if roots["corpus_root"] and isinstance(corpus, Mapping) and corpus.get("kind") == "folder":
+    if roots["corpus_root"] and isinstance(corpus, Mapping) and corpus.get("kind") in ("folder", "dns4"):
         config["corpus"] = {**corpus, "root": roots["corpus_root"]}
+    if roots["corpus_root"] and isinstance(config.get("fetch", {}), Mapping):
+        config["fetch"] = {**config.get("fetch", {}), "existing": roots["corpus_root"]}
     models = config.get("models")
     if roots["weights_root"] and isinstance(models, Mapping):
         config["models"] = {name: _rooted(model, roots["weights_root"]) for name, model in models.items()}

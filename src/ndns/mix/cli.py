@@ -1,11 +1,11 @@
-"""`ndns mix`: plan the clips of a study, then render them."""
+"""`ndns mix`: plan the clips of a study, audit the plan, render it."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Plan and render noisy clips with a true SNR.")
+app = typer.Typer(no_args_is_help=True, help="Plan, audit and render noisy clips.")
 
 Settings = Annotated[str, typer.Option(help="section `mix`: JSON text, or a JSON or YAML file")]
 Manifest = Annotated[Path, typer.Option(help="recordings, data/<corpus>/manifest.csv")]
@@ -16,6 +16,10 @@ def plan(
     settings: Settings,
     manifest: Manifest,
     out: Annotated[Path, typer.Option(help="plan to write, results/<study>/mix/plan.csv")],
+    facts: Annotated[
+        Path | None, typer.Option(help="method released: index of recordings; default: facts.sqlite by the manifest")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="method released: processes that decode recordings")] = 1,
 ) -> None:
     """Draw what each clip is made of: recordings, samples, SNR and level."""
     from ndns.config import Mix, settings_from
@@ -23,6 +27,11 @@ def plan(
     from ndns.mix.plan import write_plan
 
     mix = settings_from(settings, Mix)
+    if mix.method == "released":
+        from ndns.mix.released_plan import write_released_plan
+
+        write_released_plan(mix, manifest, out, facts, jobs)
+        return
     corpus = read_corpus(manifest)
     if corpus.duplicates:
         typer.echo(
@@ -48,6 +57,36 @@ def render(
     from ndns.mix.render import render_split
 
     mix = settings_from(settings, Mix)
+    if mix.method == "released":
+        from ndns.mix.corpus import manifest_root
+        from ndns.mix.released_plan import read_released_plan
+        from ndns.mix.released_render import render_released
+
+        render_released(read_released_plan(plan, split, mix), manifest_root(manifest), split, out, jobs)
+        return
     redrawn = render_split(read_plan(plan, split, mix), read_corpus(manifest), split, out, jobs)
     if redrawn:
         typer.echo(f"ndns mix: {redrawn} clips of {split} got other recordings than planned (silence).", err=True)
+
+
+@app.command()
+def audit(
+    plan: Annotated[Path, typer.Option(help="plan, results/<study>/mix/plan.csv")],
+    manifest: Annotated[
+        Path | None, typer.Option(help="recordings, to find copies and to measure a released plan again")
+    ] = None,
+    limit: Annotated[float, typer.Option(help="longest clip, s")] = 30.0,
+    out: Annotated[Path | None, typer.Option(help="JSON file for every finding")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="processes")] = 1,
+    fail_on_leak: Annotated[bool, typer.Option(help="end with status 1 if a recording is in train and in val")] = False,
+) -> None:
+    """Say which recordings leak between train and val, what each SNR label really is, and which clips are too long."""
+    from ndns.files import write_json
+    from ndns.mix.audit import audit_plan
+
+    found = audit_plan(plan, limit, manifest, jobs)
+    if out:
+        write_json(out, found.as_json())
+    typer.echo("\n".join(found.lines()))
+    if fail_on_leak and found.leaks:
+        raise typer.Exit(1)

@@ -87,7 +87,7 @@ def read_corpus(manifest: Path) -> Corpus:
         if shared:
             raise UserError(f"{manifest}: the {kind} label {shared[0]!r} is in both splits; keep each label in one.")
     pools = {split: Pool(*(_sorted(groups[split, kind]) for kind in KINDS)) for split in SPLITS}
-    return Corpus(_root(manifest), pools, duplicates)
+    return Corpus(manifest_root(manifest), pools, duplicates)
 
 
 def _recording(row: dict[str, str], manifest: Path) -> Recording:
@@ -108,8 +108,14 @@ def _sorted(groups: dict[str, list[Recording]]) -> Groups:
     return tuple(tuple(sorted(groups[label], key=lambda r: r.path)) for label in sorted(groups))
 
 
-def _root(manifest: Path) -> Path:
-    """A corpus of kind `speak` lies beside its manifest; the root of others is what the configuration says."""
+def manifest_root(manifest: Path) -> Path:
+    """Return the folder that the manifest's paths count from.
+
+    A corpus of kind `speak` lies beside its manifest; the root of others is what the configuration says.
+
+    Raises:
+        UserError: the `manifest.json` beside the manifest is missing or broken.
+    """
     path = manifest.with_suffix(".json")
     try:
         about = json.loads(path.read_text(encoding="utf-8"))

@@ -62,7 +62,7 @@ def read_plan(path: Path, split: str, mix: Mix) -> list[Clip]:
     """
     if split not in SPLITS:
         raise UserError(f"--split: {split!r} is unknown; take train or val.")
-    clips = [_clip(row, path) for row in read_csv(path, COLUMNS) if row["split"] == split]
+    clips = [parse_clip(row, path) for row in read_csv(path, COLUMNS) if row["split"] == split]
     expected = [(f"{split}_{i:05d}", (mix.seed, SPLITS.index(split), i)) for i in range(_clips(mix)[split])]
     in_range = all(_within(mix, clip) for clip in clips)
     if [(clip.clip, clip.seed) for clip in clips] != expected or not in_range:
@@ -79,7 +79,12 @@ def _within(mix: Mix, clip: Clip) -> bool:
     return clip.seconds == mix.seconds and all(low <= value <= high for (low, high), value in ranges)
 
 
-def _clip(row: dict[str, str], path: Path) -> Clip:
+def parse_clip(row: dict[str, str], path: Path) -> Clip:
+    """Parse a row of the plan.
+
+    Raises:
+        UserError: the row is broken.
+    """
     try:
         seed = tuple(int(number) for number in row["seed"].split())
         numbers = [float(row[key]) for key in ("seconds", "snr_db", "level_dbfs")]

@@ -60,7 +60,7 @@ def render_split(clips: list[Clip], corpus: Corpus, split: str, out: Path, jobs:
     """
     pool, folder = corpus.pools[split], out.parent / split
     prints = _fingerprints(clips, pool)
-    _remove_surplus(folder, set(prints))
+    remove_surplus(folder, set(prints))
     journal = Journal(folder / "journal.jsonl", prints)
     tasks = [Task(clip, prints[clip.clip], journal.entries.get(clip.clip)) for clip in clips]
     renderer = Renderer(corpus.root, pool, folder)
@@ -83,7 +83,7 @@ class Renderer:
 
     def __call__(self, task: Task) -> Entry:
         """Return the journal entry of a clip whose files are in place; render it unless they are."""
-        if task.entry and task.entry["pool"] in ("", self._digest) and self._intact(task.entry):
+        if task.entry and task.entry["pool"] in ("", self._digest) and intact(self._folder.parent, task.entry):
             return task.entry
         if self._sources is None:
             self._sources = Sources(self._root, self._recordings)
@@ -109,15 +109,17 @@ class Renderer:
             **hashes,
         }
 
-    def _intact(self, entry: Entry) -> bool:
-        for stream in STREAMS:
-            try:
-                pcm = read_pcm16(self._folder.parent / entry[stream])
-            except UserError:  # missing or damaged: rendered again
-                return False
-            if pcm_sha256(pcm) != entry[f"{stream}_sha256"]:
-                return False
-        return True
+
+def intact(folder: Path, entry: Entry) -> bool:
+    """Say whether the files of a journal entry, below `folder`, still decode to its hashes."""
+    for stream in STREAMS:
+        try:
+            pcm = read_pcm16(folder / entry[stream])
+        except UserError:  # missing or damaged: rendered again
+            return False
+        if pcm_sha256(pcm) != entry[f"{stream}_sha256"]:
+            return False
+    return True
 
 
 def _fingerprints(clips: list[Clip], pool: Pool) -> dict[str, str]:
@@ -143,7 +145,8 @@ def _pool_digest(pool: Pool) -> str:
     return sha256_bytes(json.dumps(sorted(map(vars, pool.by_path().values()), key=lambda r: r["path"])).encode())
 
 
-def _remove_surplus(folder: Path, clips: set[str]) -> None:
+def remove_surplus(folder: Path, clips: set[str]) -> None:
+    """Remove files of the streams that are not of these clips."""
     for stream in STREAMS:
         for path in (folder / stream).glob("*"):
             if path.suffix != ".flac" or path.stem not in clips:

@@ -1,0 +1,179 @@
+"""What the released generator's decisions need to know of each recording, measured once and kept in `facts.sqlite`.
+
+The generator draws in sequence, and what it draws depends on audio: lengths, samples beyond 0.99, and how much of a
+speech clip is active. Lengths and whole recordings are decided by the index. Activity is decided by bounds: energies
+of 12.5 ms blocks bound the energy of any 50 ms window wherever a recording lies in a clip. Recordings are decoded
+again only where the bounds, or a crop of a recording that clips somewhere, leave the answer open.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import soundfile
+import soxr
+
+from ndns.audio.io import RATE
+from ndns.errors import UserError
+from ndns.files import sha256_bytes
+from ndns.mix.draw import SILENCE, Segment
+from ndns.mix.workers import run_all, track
+
+CLIPPED = 0.99
+"""Samples beyond this are clipping (`is_clipped`)."""
+
+BLOCK = 200
+"""Samples of an energy block: 12.5 ms, four bytes each, so 320 bytes a second of audio."""
+
+_FORMAT = 1
+_COMMIT_EVERY = 500
+
+
+class Facts(NamedTuple):
+    """A recording at 16 kHz mono: `status` is `ok`, `unreadable` or `nan`; `clipped` says if any sample is."""
+
+    path: str
+    status: str
+    samples: int
+    clipped: bool
+    sha256: str
+
+
+class Measured(NamedTuple):
+    """`Facts` and the energies of its blocks, float32."""
+
+    facts: Facts
+    blocks: bytes
+
+
+def read_mono(path: Path, start: int = 0, stop: int | None = None) -> np.ndarray:
+    """Return samples `start` to `stop` at 16 kHz as float64 `(samples,)`: channel mean, then soxr HQ of the whole file.
+
+    A recording of another rate has `ceil(frames * 16000 / rate)` samples, as librosa makes it.
+
+    Raises:
+        UserError: the file is missing or cannot be decoded.
+    """
+    try:
+        with soundfile.SoundFile(path) as sound:
+            if sound.samplerate == RATE:
+                sound.seek(min(start, sound.frames))
+                return _mean(sound.read(-1 if stop is None else stop - start, always_2d=True))
+            samples, rate = _mean(sound.read(always_2d=True)), sound.samplerate
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise UserError(f"{path}: cannot be read as audio ({error}); replace or remove it.") from None
+    wanted = -(-len(samples) * RATE // rate)
+    samples = soxr.resample(samples, rate, RATE, quality="HQ")[:wanted] if len(samples) else samples
+    return np.pad(samples, (0, wanted - len(samples)))[start:stop]
+
+
+def join(root: Path, segments: Sequence[Segment]) -> np.ndarray:
+    """Return segments one after the other, float64 `(samples,)`.
+
+    Raises:
+        UserError: a recording cannot be read or is shorter than the segment.
+    """
+    parts = []
+    for path, start, stop in segments:
+        part = np.zeros(stop - start) if path == SILENCE else read_mono(root / path, start, stop)
+        if len(part) != stop - start:
+            raise UserError(f"{root / path}: is shorter than when the plan was drawn; run `ndns mix plan` again.")
+        parts.append(part)
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def measure(root: Path, path: str) -> Measured:
+    """Decode a recording for its facts."""
+    try:
+        samples = read_mono(root / path)
+    except UserError:  # the released generator warns of it and goes on
+        return Measured(Facts(path, "unreadable", 0, False, ""), b"")
+    status = "ok" if np.isfinite(samples).all() else "nan"
+    starts = np.arange(0, len(samples), BLOCK)
+    blocks = np.add.reduceat(samples**2, starts) if len(samples) else np.zeros(0)
+    clipped = bool((np.abs(samples) > CLIPPED).any())
+    return Measured(Facts(path, status, len(samples), clipped, sha256_bytes(samples)), blocks.astype("<f4").tobytes())
+
+
+class Index:
+    """`facts.sqlite`: facts of recordings below `root` while their size and time are the same; and what was measured.
+
+    Use it in a `with` statement. What is measured stays after an interruption.
+    """
+
+    def __init__(self, path: Path, root: Path) -> None:
+        self.root = root
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._db = sqlite3.connect(path)
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS facts (path TEXT PRIMARY KEY, key TEXT, status TEXT, samples INTEGER,"
+                " clipped INTEGER, sha256 TEXT, blocks BLOB)"
+            )
+            self._db.execute("CREATE TABLE IF NOT EXISTS mixtures (key TEXT PRIMARY KEY, value TEXT)")
+        except sqlite3.DatabaseError as error:
+            raise UserError(f"{path}: is not an index of recordings ({error}); delete it.") from None
+
+    def __enter__(self) -> "Index":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.commit()
+        self._db.close()
+
+    def facts(self, paths: Sequence[str], jobs: int) -> list[Facts]:
+        """Return the facts of recordings in the given order; those that are new or changed are decoded.
+
+        Raises:
+            UserError: a file is missing.
+        """
+        keys = {path: _key(self.root / path) for path in paths}
+        known = dict(self._db.execute("SELECT path, key FROM facts"))
+        todo = [path for path, key in keys.items() if known.get(path) != key]
+        work = run_all(partial(measure, self.root), todo, max(1, min(jobs, len(todo))))
+        for count, (facts, blocks) in enumerate(track(work, len(todo), "measuring recordings")):
+            values = (facts.path, keys[facts.path], *facts[1:], blocks)
+            self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+            if count % _COMMIT_EVERY == 0:
+                self._db.commit()
+        self._db.commit()
+        rows = self._db.execute("SELECT path, status, samples, clipped, sha256 FROM facts")
+        found = {row[0]: Facts(*row[:3], bool(row[3]), row[4]) for row in rows if row[0] in keys}
+        return [found[path] for path in paths]
+
+    def energy(self, path: str) -> np.ndarray:
+        """Return the energy before each block boundary, `(blocks + 1,)`, sums of squares."""
+        with closing(self._db.execute("SELECT blocks FROM facts WHERE path = ?", (path,))) as rows:
+            blocks = np.frombuffer(rows.fetchone()[0], "<f4")
+        return np.concatenate([[0.0], np.cumsum(blocks, dtype=np.float64)])
+
+    def mixtures(self, keys: Iterable[str]) -> dict[str, dict]:
+        """Return what is known of mixtures."""
+        found = {}
+        for key in keys:
+            row = self._db.execute("SELECT value FROM mixtures WHERE key = ?", (key,)).fetchone()
+            if row:
+                found[key] = json.loads(row[0])
+        return found
+
+    def add_mixture(self, key: str, value: dict) -> None:
+        """Keep what was measured of a mixture."""
+        self._db.execute("INSERT OR REPLACE INTO mixtures VALUES (?, ?)", (key, json.dumps(value)))
+        self._db.commit()
+
+
+def _mean(samples: np.ndarray) -> np.ndarray:
+    return samples[:, 0] if samples.shape[1] == 1 else samples.T.sum(axis=0) / samples.shape[1]
+
+
+def _key(path: Path) -> str:
+    try:
+        stat = path.stat()
+    except OSError:
+        raise UserError(f"{path}: no such recording; correct the file list or the corpus root.") from None
+    return f"{_FORMAT} {soxr.__version__} {path.absolute()} {stat.st_size} {stat.st_mtime_ns}"
