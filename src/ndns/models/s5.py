@@ -31,6 +31,11 @@ from ndns.models.sparsity import Sparsifier
 GELU_SLOPE = 109 / 64
 """`gelu(y) = y sigmoid(109/64 y)`: within 0.02 of the error-function form, and the integers need one table only."""
 
+LEVEL_WEIGHT = 0.01
+"""Loss of a level that is wrong by 1 dB."""
+SILENCE = 1e-6
+"""Mean square (-60 dBFS) below which levels are no longer told apart."""
+
 
 @dataclass(frozen=True)
 class Folded:
@@ -142,6 +147,10 @@ def activation(
     return torch.relu(y) if relu else y * sigmoid(GELU_SLOPE * y)
 
 
+def _power(samples: torch.Tensor) -> torch.Tensor:
+    return (samples**2).mean(dim=-1)
+
+
 def parameter(values: np.ndarray) -> torch.nn.Parameter:
     """A float32 parameter from NumPy values."""
     return torch.nn.Parameter(torch.from_numpy(np.ascontiguousarray(values, np.float32)))
@@ -230,8 +239,13 @@ class S5(torch.nn.Module):
         return self._run(magnitude)[0]
 
     def loss(self, output: Output, clean: torch.Tensor) -> torch.Tensor:
-        """Return the challenge's loss for clean clips `(batch, samples)`."""
-        return denoising.loss(output, clean, self.front_end)
+        """Return the challenge's loss for clean clips `(batch, samples)`, plus what a wrong level costs.
+
+        SI-SNR leaves the level free, and an output beyond full scale is clipped when it is written: the level may
+        drift by dB that then cost as many tenths of a dB of quality.
+        """
+        level = 10 * torch.log10((_power(output.denoised) + SILENCE) / (_power(clean) + SILENCE))
+        return denoising.loss(output, clean, self.front_end) + LEVEL_WEIGHT * (level**2).mean()
 
     def _run(self, magnitude: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         quantizer = self.quantizer
