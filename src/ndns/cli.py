@@ -1,4 +1,4 @@
-"""The command `ndns`: one subcommand a stage, named as the stage, plus `denoise`."""
+"""The command `ndns`: one subcommand a stage, named as the stage, plus `fetch`, `peer` and `denoise`."""
 
 import sys
 from importlib import import_module
@@ -24,6 +24,7 @@ def build() -> typer.Typer:
             app.add_typer(module.app, name=stage)
         else:
             app.command(stage)(module.command)
+    app.command("fetch")(import_module("ndns.corpus.cli").fetch)
     app.add_typer(import_module("ndns.peer.cli").app, name="peer")
     app.command("denoise")(import_module("ndns.denoise").denoise_command)
     return app

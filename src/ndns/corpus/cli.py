@@ -1,4 +1,4 @@
-"""The command `ndns corpus`."""
+"""The commands `ndns corpus` and `ndns fetch`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -23,3 +23,17 @@ def command(
         (recordings, ignored), root = folder.build(section, out, jobs), section.root
     rows = manifest.write(out, recordings, root, section.kind)
     typer.echo(manifest.summary_line(section.name, rows, ignored))
+
+
+def fetch(
+    settings: Annotated[str, typer.Option(help="JSON text or file: the section `fetch` of a study.")] = "{}",
+    jobs: Annotated[int, typer.Option(min=1, help="Archives that are fetched and unpacked at once.")] = 2,
+) -> None:
+    """Download, check and unpack DNS-4 and test set 1; what is there stays, and a later call goes on."""
+    from ndns.config import Fetch, settings_from
+    from ndns.corpus.fetch import fetch as run
+
+    section = settings_from(settings, Fetch)
+    for name, result in run(section, jobs).items():
+        missing = f"; missing: {', '.join(result['missing'])}" if result["missing"] else ""
+        typer.echo(f"{name}: {result['root']} ({result['from']}){missing}")

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from ndns.config import FolderCorpus
-from ndns.corpus import inspection, ogg
+from ndns.corpus import dns4, inspection, ogg
 from ndns.corpus.inspection import Finding, inspect
 from ndns.corpus.journal import Journal
 from ndns.corpus.manifest import KINDS, OK, SPLITS, Recording
@@ -31,7 +31,7 @@ def build(settings: FolderCorpus, out: Path, jobs: int) -> tuple[list[Recording]
             recording.
     """
     root = _root(settings.root)
-    sources, ignored = from_folders(root) if settings.manifest is None else from_manifest(root, settings.manifest)
+    sources, ignored = _listed(settings, root)
     if not sources:
         raise UserError(f"{root}: no speech or noise found; name folders speech and noise, or set corpus.manifest.")
     sources = sorted(assign_splits(sources, settings.seed, settings.val_share), key=lambda source: source.path)
@@ -46,6 +46,12 @@ def build(settings: FolderCorpus, out: Path, jobs: int) -> tuple[list[Recording]
     if bad > WARNINGS:
         _warn(f"{bad - WARNINGS} more bad recordings are left out; manifest.csv names them.")
     return recordings, ignored
+
+
+def _listed(settings: FolderCorpus, root: Path) -> tuple[list[Source], int]:
+    if settings.manifest is not None:
+        return from_manifest(root, settings.manifest)
+    return dns4.from_tree(root) if settings.kind == "dns4" else from_folders(root)
 
 
 def _findings(

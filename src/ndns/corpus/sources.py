@@ -72,7 +72,7 @@ def from_folders(root: Path) -> tuple[list[Source], int]:
         UserError: a link leads out of the root, or a name is not valid Unicode.
     """
     sources, ignored = [], 0
-    for path in _walk(root):
+    for path in walk(root):
         source = _by_folders(PurePosixPath(path))
         if source is None:
             ignored += 1
@@ -119,7 +119,7 @@ def _by_folders(path: PurePosixPath) -> Source | None:
     return Source(path.as_posix(), KIND_FOLDERS[folders[at].lower()], label, split)
 
 
-def _walk(root: Path) -> Iterator[str]:
+def walk(root: Path) -> Iterator[str]:
     """Yield the paths of audio files below `root`, folders and names in sorted order."""
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
