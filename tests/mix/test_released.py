@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from ndns.config import Mix, settings_from
 from ndns.errors import UserError
-from ndns.mix import released_facts
+from ndns.mix import released_facts, released_plan
 from ndns.mix.cli import app
 from ndns.mix.draw import SILENCE, Segment
 from ndns.mix.released import activity, activity_bounds
@@ -200,16 +200,35 @@ def test_48_khz_sources_draw_the_same_and_differ_by_at_most_one_unit(tmp_path):
         assert np.abs(ours - script).max() <= 1
 
 
-def test_a_second_plan_decodes_nothing_and_processes_change_nothing(pool, planned, tmp_path, monkeypatch):
+def test_a_second_plan_measures_nothing_and_processes_change_nothing(pool, planned, tmp_path, monkeypatch):
     write_released_plan(MIX, pool.manifest, tmp_path / "two.csv", tmp_path / "facts.sqlite", jobs=2)
     assert (tmp_path / "two.csv").read_bytes() == planned.read_bytes()
-    decoded = []
-    real = released_facts.read_mono
-    monkeypatch.setattr(released_facts, "read_mono", lambda *args: decoded.append(args) or real(*args))
+    monkeypatch.setattr(released_facts, "measure", lambda *_: pytest.fail("a recording was measured again"))
+    monkeypatch.setattr(released_plan, "_measure", lambda *_: pytest.fail("a mixture was measured again"))
     write_released_plan(MIX, pool.manifest, tmp_path / "three.csv", tmp_path / "facts.sqlite")
     assert (tmp_path / "three.csv").read_bytes() == planned.read_bytes()
-    clips = MIX.train_clips + MIX.val_clips
-    assert len(decoded) <= clips, "only clips whose activity the bounds leave open are decoded"
+
+
+def test_what_is_measured_stays_after_an_interruption(pool, planned, tmp_path, monkeypatch):
+    """Ctrl-C in the middle: the next run decodes only recordings that are not in the index."""
+    real, seen = released_facts.measure, []
+
+    def stop_after_five(root, path):
+        if len(seen) == 5:
+            raise KeyboardInterrupt
+        seen.append(path)
+        return real(root, path)
+
+    facts = tmp_path / "facts.sqlite"
+    monkeypatch.setattr(released_facts, "measure", stop_after_five)
+    with pytest.raises(KeyboardInterrupt):
+        write_released_plan(MIX, pool.manifest, tmp_path / "plan.csv", facts)
+    assert not (tmp_path / "plan.csv").exists()
+    again = []
+    monkeypatch.setattr(released_facts, "measure", lambda root, path: again.append(path) or real(root, path))
+    write_released_plan(MIX, pool.manifest, tmp_path / "plan.csv", facts)
+    assert sorted([*seen, *again]) == sorted(row["path"] for row in pool.rows)
+    assert (tmp_path / "plan.csv").read_bytes() == planned.read_bytes()
 
 
 def test_a_changed_recording_is_noticed(tmp_path):
