@@ -21,7 +21,7 @@ import pytest
 from ndns.config import Fetch
 from ndns.corpus import fetch as module
 from ndns.corpus.fetch import fetch
-from ndns.corpus.fetch_http import Retry, download
+from ndns.corpus.fetch_http import Retry, Unreachable, download
 from ndns.errors import UserError
 
 from .fetch_server import Faults, Site, start
@@ -227,6 +227,19 @@ def test_unreachable_server_is_named(tmp_path, go):
         go({"name": NAME, "url": "http://127.0.0.1:1/x"})
 
 
+def test_silent_server_is_not_asked_for_every_file(site, go, monkeypatch):
+    asked = []
+
+    def silent(url: str, name: str, *_: object) -> int:
+        asked.append(name)
+        raise Unreachable(f"{name}: {url} cannot be reached (timed out)")
+
+    monkeypatch.setattr(module, "offered_bytes", silent)
+    with pytest.raises(UserError, match=r"3 of 3 archives cannot be used: a\.tar\.bz2: .*\| .* not asked again"):
+        go(*({"name": f"{letter}.tar.bz2"} for letter in "abc"))
+    assert asked == ["a.tar.bz2"]
+
+
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host/x", "/etc/passwd"])
 def test_only_http(go, url):
     with pytest.raises(UserError, match="neither http nor https"):
@@ -392,6 +405,30 @@ def test_interrupted_run_leaves_its_bytes_and_the_next_goes_on(tmp_path, site, k
     assert done.returncode == 0, done.stderr
     assert site.gets(NAME) == [f"bytes={half}-"]
     assert unpacked(tmp_path / "root") == WAVS
+
+
+def test_progress_bar_on_a_terminal(tmp_path, site):
+    site.faults[NAME] = Faults(drops=3, after=50_000)
+    table = sources(tmp_path, site, published())
+    section = Fetch(sources=str(table), sets=["dns4"], root=str(tmp_path / "root"))
+    program = "from ndns.cli import main; main()"
+    terminal, side = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, "fetch", "--settings", section.model_dump_json()],
+        stderr=side,
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "TERM": "xterm"},
+    )
+    os.close(side)
+    shown = b""
+    try:
+        while block := os.read(terminal, 65536):
+            shown += block
+    except OSError:  # Linux ends a pseudo-terminal with EIO
+        pass
+    os.close(terminal)
+    assert process.wait(20) == 0
+    assert b"Fetching" in shown
 
 
 def test_refusal_is_one_line_and_exit_code_2(tmp_path, site):

@@ -224,5 +224,7 @@ def test_directory_in_zip64_is_read(tmp_path, run, monkeypatch):
 
 
 def test_unknown_format_is_refused(tmp_path, run):
-    with pytest.raises(UserError, match=r"x\.rar: only \.tar\.bz2 and \.zip"):
+    with pytest.raises(UserError, match=r"x\.rar: only a \.tar\.bz2 of one part and \.zip"):
         run("x.rar", tmp_path / "x.rar")
+    with pytest.raises(UserError, match="of one part"):
+        run("x.tar.bz2", tmp_path / "1", tmp_path / "2")

@@ -15,10 +15,11 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ndns.audio.io import SUFFIXES
 from ndns.config import Fetch
-from ndns.corpus.fetch_http import Retry, Stopped, download, offered_bytes
+from ndns.corpus.fetch_http import Retry, Stopped, Unreachable, download, offered_bytes
 from ndns.corpus.fetch_sources import Archive, Lock, Part, read_sources
 from ndns.corpus.unpack import RESERVED, Interrupted, unpack
 from ndns.corpus.unpack_zip import Corrupt
@@ -167,12 +168,20 @@ def _filled(archive: Archive, lock: Lock) -> Archive:
 def _offered(run: _Run, archives: Sequence[Archive]) -> tuple[list[Archive], dict[str, str]]:
     """Ask the servers for what is not here yet; return the archives with sizes, and why others cannot be had."""
     found, failures = [], {}
+    silent: dict[str, str] = {}
 
     def sized(part: Part) -> Part:
         here = run.given(part) or run.arrived(part)
         if here.is_file():
             return replace(part, bytes=part.bytes if part.bytes is not None else here.stat().st_size)
-        offered = offered_bytes(part.url, part.name, run.retry, run.stop)
+        server = urlsplit(part.url).netloc
+        if server in silent:
+            raise UserError(silent[server])
+        try:
+            offered = offered_bytes(part.url, part.name, run.retry, run.stop)
+        except Unreachable as error:
+            silent[server] = f"{server} was not asked again after {error}"
+            raise
         if part.bytes is not None and offered is not None and offered != part.bytes:
             raise UserError(
                 f"{part.name}: {part.url} offers {offered} bytes instead of {part.bytes}; it is another file, so get "

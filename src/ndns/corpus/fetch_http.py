@@ -30,6 +30,10 @@ class Retry:
     timeout: float = 60.0
 
 
+class Unreachable(UserError):
+    """No answer from a server, however often it was asked."""
+
+
 class Stopped(Exception):
     """The run was interrupted; what has arrived stays."""
 
@@ -44,7 +48,8 @@ def offered_bytes(url: str, name: str, retry: Retry, stop: threading.Event) -> i
     """Ask for the size of a file without fetching a byte; none if the server does not tell.
 
     Raises:
-        UserError: the server does not have the file, or cannot be reached.
+        UserError: the server does not have the file.
+        Unreachable: it does not answer, or answers 5xx each time.
     """
     request = urllib.request.Request(url, headers=_headers(), method="HEAD")
     for failures in range(1, retry.attempts + 1):
@@ -61,7 +66,7 @@ def offered_bytes(url: str, name: str, retry: Retry, stop: threading.Event) -> i
             problem = error
         if failures < retry.attempts:
             _pause(problem, failures, retry, stop)
-    raise UserError(f"{name}: {url} cannot be reached ({_reason(problem)}); check the network and run again.")
+    raise Unreachable(f"{name}: {url} cannot be reached ({_reason(problem)}); check the network and run again.")
 
 
 def download(

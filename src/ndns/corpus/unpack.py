@@ -74,11 +74,11 @@ def safe_path(name: str, where: str) -> PurePosixPath:
 
 
 def _members(name: str, parts: Sequence[Path]) -> Iterator[tuple[PurePosixPath, int, Iterable[bytes]]]:
-    if name.endswith(".tar.bz2"):
+    if name.endswith(".tar.bz2") and len(parts) == 1:
         return _tar_members(name, parts[0])
     if name.endswith(".zip"):
         return _zip_members(name, parts)
-    raise UserError(f"{name}: only .tar.bz2 and .zip are unpacked; name the archive so.")
+    raise UserError(f"{name}: only a .tar.bz2 of one part and .zip are unpacked; mend sources.csv.")
 
 
 def _tar_members(name: str, path: Path) -> Iterator[tuple[PurePosixPath, int, Iterable[bytes]]]:
