@@ -156,6 +156,19 @@ def test_validation_clips_are_longer_and_train_clips_are_not(planned):
     assert max(seconds["val"]) > 3
 
 
+def test_the_last_place_of_a_crop_is_never_drawn(tmp_path):
+    """`randint(0, spare)` leaves out its upper end, and with one spare sample it takes nothing from the stream."""
+    pool, rng = Pool(tmp_path), np.random.default_rng(4)
+    pool.add("clean_fullband/a.wav", noise_like(rng, 16_000, 40_001 / 16_000))
+    pool.add("noise_fullband/b.wav", noise_like(rng, 16_000, 40_001 / 16_000))
+    mix = MIX.model_copy(update={"train_clips": 12, "val_clips": 1})
+    write_released_plan(mix, pool.save().manifest, tmp_path / "plan.csv")
+    _, expected = reference(pool, tmp_path / "script", "train", 12)
+    clips = read_released_plan(tmp_path / "plan.csv", "train", mix)
+    assert [clip.name for clip in clips] == [name for name, *_ in expected]
+    assert {clip.clip.speech[0].start for clip in clips} | {clip.clip.noise[0].start for clip in clips} == {0}
+
+
 def test_the_first_number_moves_the_walk(pool, tmp_path):
     mix = MIX.model_copy(update={"released": MIX.released.model_copy(update={"first": 7}), "train_clips": 5})
     write_released_plan(mix, pool.manifest, tmp_path / "plan.csv")
