@@ -6,6 +6,13 @@ from pathlib import Path
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def _own_folders_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep folders that the caller's environment names out of the studies that tests configure."""
+    monkeypatch.delenv("NDNS_CORPUS_ROOT", raising=False)
+    monkeypatch.delenv("NDNS_WEIGHTS_ROOT", raising=False)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder with real recordings, released weights and golden integers; not part of the repository."""

@@ -14,6 +14,7 @@ class Faults:
 
     Attributes:
         drops: answers that end after `after` bytes.
+        then: lengths that take turns with `after`.
         wrong: answers with one byte flipped.
         busy: answers 503.
         ranges: whether byte ranges are honoured.
@@ -24,6 +25,7 @@ class Faults:
 
     drops: int = 0
     after: int = 0
+    then: list[int] = field(default_factory=list)
     wrong: int = 0
     busy: int = 0
     ranges: bool = True
@@ -104,6 +106,8 @@ class Handler(BaseHTTPRequestHandler):
         if faults.drops and len(rest) > faults.after:
             faults.drops -= 1
             rest = rest[: faults.after]
+            faults.then.append(faults.after)
+            faults.after = faults.then.pop(0)
         self.site.sent[name] += len(rest)
         self.wfile.write(rest)
         self.close_connection = True

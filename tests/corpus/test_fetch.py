@@ -148,6 +148,14 @@ def test_server_without_ranges_that_always_drops_ends(site, go):
     assert len(site.gets(NAME)) == 4
 
 
+def test_catching_up_is_no_progress(site, go):
+    """Without ranges the bytes rise and fall for ever; only a byte that never came before counts."""
+    site.faults[NAME] = Faults(drops=50, after=40_000, then=[20_000], ranges=False)
+    with pytest.raises(UserError, match="broke off 3 times in a row"):
+        go(published())
+    assert len(site.gets(NAME)) == 4
+
+
 def test_changed_file_is_not_joined_with_its_older_half(tmp_path, site, go):
     site.files[NAME] = tar_bz2({"old.wav": noise(270_000, 9)})
     site.faults[NAME] = Faults(drops=1000, after=0)

@@ -9,7 +9,7 @@ from ndns.errors import UserError
 
 _EXACT = 1 << 53
 EVENTS_BELOW = 0.3
-"""Share of non-zero weights below which events beat BLAS over many steps (bench/s5_integers.py)."""
+"""Share of non-zero weights below which messages are followed one by one; a guess that no bench has settled yet."""
 _FEW_STEPS = 4
 
 
