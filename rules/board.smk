@@ -63,7 +63,7 @@ rule pareto:
         mem_mb=1000,
         runtime=10,
     params:
-        results=RESULTS,
+        results=subpath(output.table, ancestor=2),
         folder=subpath(output.table, parent=True),
         code=fingerprint("board"),
     message:
