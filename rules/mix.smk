@@ -16,7 +16,7 @@ rule mix_plan:
         f"benchmarks/{STUDY.study}/mix_plan.tsv"
     conda:
         "../envs/ndns.yaml"
-    threads: 1
+    threads: 2
     resources:
         mem_mb=4000,
         runtime=20,
@@ -26,7 +26,7 @@ rule mix_plan:
     message:
         "plan of the mixtures"
     shell:
-        "ndns mix plan --settings {params.settings:q} --manifest {input.manifest:q} --out {output.plan:q}"
+        "ndns mix plan --settings {params.settings:q} --manifest {input.manifest:q} --out {output.plan:q} --jobs {threads}"
         " 2> >(tee {log} >&2)"
 
 
