@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, TypeAdapter, model_validator
 
 from ndns.audio.stft import Frames
+from ndns.config_peer import Peer
 from ndns.errors import UserError
 from ndns.validation import Section, load_yaml, validated
 
@@ -232,45 +233,6 @@ class ImportedModel(Section):
     mode: Literal["lava-0.10", "lava-corrected", "chip24", "chip24-saturate"] = Field(
         "lava-0.10", description="arithmetic of the engine; see ndns.loihi2"
     )
-
-
-class Peer(Section):
-    """Another denoiser beside ours; see docs/peers.md."""
-
-    peer: Literal[
-        "ideal_ratio_mask",
-        "gtcrn",
-        "rnnoise",
-        "noisereduce",
-        "sdnn_float",
-        "spiking_fullsubnet",
-        "command",
-        "python",
-    ]
-    weights: str | None = Field(None, description="file of released weights; relative to weights_root")
-    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="checked before the file is used")
-    optional: bool = Field(True, description="missing weights or packages leave the row out with a message")
-    norm: Literal["causal", "offline"] = Field("causal", description="spiking_fullsubnet: mean so far, or of the clip")
-    command: list[str] | None = Field(None, description="command: arguments with {input} and {output}, no shell")
-    callable: str | None = Field(None, pattern=r"^[\w.]+:\w+$", description="python: package.module:function")
-    latency_ms: float | None = Field(None, ge=0, description="command, python: wait for a frame; none: whole clip")
-    delay_ms: float = Field(0.0, ge=0, description="command, python: lag of the output, removed before scoring")
-    parameters: int | None = Field(None, ge=0)
-    size_kb: float | None = Field(None, ge=0)
-    macs_s: float | None = Field(None, ge=0, description="multiply-accumulates of a second of audio")
-    note: str = ""
-
-    @model_validator(mode="after")
-    def _complete(self) -> "Peer":
-        if self.peer == "command" and not all(
-            any(mark in word for word in self.command or []) for mark in ("{input}", "{output}")
-        ):
-            raise ValueError("command: a list of arguments with {input} and {output} is needed")
-        if self.peer == "python" and not self.callable:
-            raise ValueError("callable: `package.module:function` is needed")
-        if self.peer in ("gtcrn", "sdnn_float", "spiking_fullsubnet") and not self.weights:
-            raise ValueError(f"weights: the peer {self.peer} needs the file of its released weights")
-        return self
 
 
 class Deploy(Section):

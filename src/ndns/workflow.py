@@ -9,9 +9,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ndns.config import ImportedModel, Peer, Section, Study, TrainedModel, study_from
+from ndns.errors import UserError
+from ndns.validation import load_yaml
 
 PACKAGES = {"rnnoise": "pyrnnoise", "noisereduce": "noisereduce", "gtcrn": "onnxruntime"}
 """Packages that a peer needs beyond the pipeline's own."""
+ADDED = "added.yaml"
+"""Systems of a study that `ndns board add` noted, in its results folder: name -> settings of a peer."""
 
 
 def put_interpreter_on_path() -> None:
@@ -71,7 +75,7 @@ def plan(config: Mapping, files: Iterable[str | Path] = ()) -> Plan:
     Raises:
         UserError: the configuration is wrong; the sentence names key, file and line.
     """
-    study = study_from(config, files)
+    study = study_from(with_added(config), files)
     trained, imported, peers, absent = {}, {}, {}, {}
     for name, model in study.models.items():
         if isinstance(model, TrainedModel):
@@ -85,10 +89,28 @@ def plan(config: Mapping, files: Iterable[str | Path] = ()) -> Plan:
     return Plan(study, trained, imported, peers, absent)
 
 
+def with_added(config: Mapping) -> Mapping:
+    """Return the configuration with the systems that `ndns board add` noted for the study.
+
+    Raises:
+        UserError: an added name is one of the configuration's models.
+    """
+    file = Path("results", str(config.get("study")), ADDED)
+    if not file.is_file() or not isinstance(config.get("models"), Mapping):
+        return config
+    added = load_yaml(file)
+    for name in added:
+        if name in config["models"]:
+            raise UserError(f"{file}: the study has a model {name!r} of its own; run `ndns board remove {name}`.")
+    return {**config, "models": {**config["models"], **added}}
+
+
 def missing(model: ImportedModel | Peer) -> str | None:
-    """Return the weights or the package that a model needs and that is not there."""
+    """Return the weights, the folder or the package that a model needs and that is not there."""
     if model.weights and not Path(model.weights).is_file():
         return model.weights
+    if isinstance(model, Peer) and model.folder and not Path(model.folder).is_dir():
+        return model.folder
     package = PACKAGES.get(model.peer) if isinstance(model, Peer) else None
     return f"the package {package}" if package and find_spec(package) is None else None
 

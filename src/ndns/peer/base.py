@@ -29,9 +29,10 @@ class Facts:
         lag_ms: how far its output lags beyond that; removed before scoring and part of its latency.
         removed_samples: how far its stream lags its input, overlap-add included; removed before scoring.
         parameters: numbers that were learned.
-        size_kb: of what has to be stored, in units of 1000 bytes.
+        size_kb: of what has to be stored, in KB of 1024 bytes.
         macs_s: multiply-accumulates of a second of audio, counted densely.
         step_s: time between frames.
+        timed: whether the time that `denoise` takes is that of the denoiser.
         note: what a reader of its row has to know.
     """
 
@@ -42,6 +43,7 @@ class Facts:
     size_kb: float | None = None
     macs_s: float | None = None
     step_s: float | None = None
+    timed: bool = True
     note: str = ""
 
     @property

@@ -34,7 +34,7 @@ class Gtcrn:
             buffer_ms=milliseconds(FRAMES.n_fft),
             removed_samples=FRAMES.overlap,
             parameters=parameters,
-            size_kb=path.stat().st_size / 1000,
+            size_kb=path.stat().st_size / 1024,
             macs_s=macs / step_s,
             step_s=step_s,
             note="parameters and multiply-accumulates counted in the ONNX graph, constants folded",

@@ -14,7 +14,7 @@ class NoiseGate:
         import noisereduce
 
         self._reduce = noisereduce.reduce_noise
-        self.facts = Facts(buffer_ms=None, parameters=0, size_kb=0.0, note="not causal: hears the whole clip first")
+        self.facts = Facts(buffer_ms=None, note="not causal: hears the whole clip first; nothing was learned")
 
     def denoise(self, clip: Clip) -> tuple[np.ndarray, dict[str, float]]:
         """Gate one clip; silence stays silence."""

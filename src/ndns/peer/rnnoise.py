@@ -24,7 +24,7 @@ class RNNoise:
             buffer_ms=10.0,
             lag_ms=LAG_MS,
             removed_samples=self._lag,
-            size_kb=Path(rnnoise.LIBRNNOISE).stat().st_size / 1000,
+            size_kb=Path(rnnoise.LIBRNNOISE).stat().st_size / 1024,
             step_s=0.01,
             note="output lags 20 ms, removed before scoring; size is that of the compiled library, weights inside",
         )

@@ -21,10 +21,12 @@ class SdnnFloat:
         self._fan_out = np.array([len(weight) for weight in weights])
         self._neurons = np.array([weight.shape[1] for weight in weights])
         self._step_s = self._frames.hop / RATE
+        parameters = sum(weight.numel() for weight in weights)
         self.facts = Facts(
             buffer_ms=milliseconds(self._frames.n_fft),
             removed_samples=self._frames.overlap,
-            parameters=sum(weight.numel() for weight in weights),
+            parameters=parameters,
+            size_kb=4 * parameters / 1024,
             step_s=self._step_s,
             note="float activations; the integer program of the same weights is a row of its own",
         )

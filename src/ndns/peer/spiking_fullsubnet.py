@@ -178,7 +178,7 @@ class SpikingFullSubNetPeer:
             buffer_ms=milliseconds(N_FFT) if causal else None,
             removed_samples=N_FFT - HOP,
             parameters=parameters,
-            size_kb=4 * parameters / 1000,
+            size_kb=4 * parameters / 1024,
             step_s=STEP_S,
             note="power proxy counts each network once, as on the board; the counted one every unit that runs"
             + ("" if causal else "; not causal: divides by the mean of the whole clip"),

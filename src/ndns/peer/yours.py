@@ -1,4 +1,4 @@
-"""Anybody's denoiser: a command that reads one file and writes another, or a Python function."""
+"""Anybody's denoiser: a command that reads one file and writes another, a Python function, or what one has made."""
 
 import importlib
 import os
@@ -6,11 +6,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from ndns.audio.io import RATE, limit_to_pcm16, read, write_pcm16
+from ndns.audio.names import digest, recordings
 from ndns.config import Peer as Settings
 from ndns.errors import UserError
 from ndns.peer.base import Clip, Facts, advanced
@@ -82,6 +84,26 @@ class Python:
         if out.ndim != 1:
             raise UserError(f"{self._name}: returned the shape {out.shape}; return the samples (samples,).")
         return _aligned(out, self.facts, clip, self._name), {}
+
+
+class Folder:
+    """Recordings that a system has already made, called as the clips are; any rate and channel count."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._root = Path(settings.folder or "")
+        self._files = recordings(self._root)
+        if settings.sha256 and digest(self._files) != settings.sha256:
+            raise UserError(f"{self._root}: the recordings are not those that were added; run `ndns board add` again.")
+        power = settings.power_proxy_ops_s
+        self._operations = {} if power is None else {"power_proxy_ops_s": power}
+        self.facts = replace(_facts(settings), timed=False)
+
+    def denoise(self, clip: Clip) -> tuple[np.ndarray, dict[str, float]]:
+        """Read what was made of the clip."""
+        if clip.name not in self._files:
+            raise UserError(f"{self._root}: no recording of {clip.name}; call the file {clip.name}.wav.")
+        path = self._files[clip.name]
+        return _aligned(read(path).astype(np.float64), self.facts, clip, str(path)), self._operations
 
 
 def _imported(name: str) -> Callable[[np.ndarray, int], np.ndarray]:

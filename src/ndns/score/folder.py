@@ -1,14 +1,14 @@
 """Scores of a folder of recordings from any system."""
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ndns.audio.io import SUFFIXES, info, read
+from ndns.audio.io import info, read
+from ndns.audio.names import recordings
 from ndns.config import Score
 from ndns.errors import UserError
 from ndns.files import sha256_bytes, sha256_file
@@ -19,8 +19,6 @@ from ndns.score.scores import FOLDER_COLUMNS, Scores, write_scores
 
 LOUDEST = 8.0
 """Resampling and float files may pass full scale a little; beyond this the file is not scaled to 1."""
-
-FILE_ID = re.compile(r"fileid_\d+$")
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def score_folder(
         UserError: names that do not match, an unreadable file, NaN, different lengths.
     """
     folders = [denoised, clean, *([noisy] if noisy else [])]
-    files = [_recordings(folder) for folder in folders]
+    files = [recordings(folder) for folder in folders]
     clips = {
         name: Files(*(part[name] for part in files), *([] if noisy else [None]), settings, trim)
         for name in _common_names(folders, files, partial)
@@ -110,25 +108,6 @@ def _samples(path: Path) -> np.ndarray:
 def _rounding(first: Path, second: Path) -> int:
     """Samples by which lengths may differ: resampling of unequal rates rounds."""
     return 0 if info(first).rate == info(second).rate else 1
-
-
-def _recordings(folder: Path) -> dict[str, Path]:
-    """Return name -> file for a folder tree; `..._fileid_7` counts as `fileid_7`, as the challenge names its files."""
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder.")
-    found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        relative = path.relative_to(folder)
-        if path.suffix.lower() not in SUFFIXES or any(part.startswith(".") for part in relative.parts):
-            continue
-        file_id = FILE_ID.search(path.stem)
-        name = file_id.group() if file_id else relative.with_suffix("").as_posix()
-        if name in found:
-            raise UserError(f"{path} and {found[name]} are both the clip {name!r}; keep one.")
-        found[name] = path
-    if not found:
-        raise UserError(f"{folder}: holds no recording ({', '.join(SUFFIXES)}).")
-    return found
 
 
 def _common_names(folders: Sequence[Path], files: Sequence[dict[str, Path]], partial: bool) -> list[str]:
