@@ -95,6 +95,11 @@ def test_every_scenario_has_its_name_and_spread(result):
         assert 0 < value["step_s"]["median"] <= value["step_s"]["p99"] <= value["step_s"]["worst"] < 0.008
         assert value["keeps_real_time"]
         assert value["dynamic_step_j"] > 0
+        assert len(entry["placement"]) == entry["cores"]
+        assert max(core["load"] for core in entry["placement"]) == 1
+        assert sum(core["neurons"][1] - core["neurons"][0] for core in entry["placement"]) == 554
+        columns, rows = chip["grid"]["columns"], chip["grid"]["rows"]
+        assert all(0 <= c < columns and 0 <= r < rows for c, r in (core["router"] for core in entry["placement"]))
     json.dumps(result, allow_nan=False)
 
 

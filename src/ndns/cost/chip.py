@@ -88,20 +88,44 @@ def loihi2(
     """Return the part `loihi2` of `cost.json`.
 
     Keys: `counts` (`exact`: the work of each core in each step is known from running clips again; `share`: each core
-    gets its share of the run), `clips` covered, `cores_min` (fewest cores that hold the program), and `scenarios` by
-    name, see `ndns.loihi2.timing.summary`.
+    gets its share of the run), `clips` covered, `cores_min` (fewest cores that hold the program), `grid` (routers and
+    cores of a chip), and `scenarios` by name, see `ndns.loihi2.timing.summary`; each has its `placement`: of each core
+    `population`, `neurons` (first, end), `router` (column, row) and `load`, its mean time over that of the slowest.
     """
     chip = chip_of(program, activity, noisy, settings)
     results = {}
     for name in scenarios.names():
         scenario = scenarios.load(name)
         placement = chip.placed(scenario, settings.chips)
-        steps = timing.run(placement, chip.counts(placement), scenario)
+        busy = np.zeros(len(placement.cores))
+        steps = timing.run(placement, _watched(chip.counts(placement), scenario, busy), scenario)
         results[name] = timing.summary(steps, placement, scenario, chip.clips, step_s, latency_s, chip.depth)
+        results[name]["placement"] = _where(placement, busy)
     fewest = chip.placed(scenarios.load(scenarios.names()[0]), settings.chips, "cores")
     return {
         "counts": "exact" if chip.messages else "share",
         "clips": chip.clips,
         "cores_min": len(fewest.cores),
+        "grid": {key: getattr(fewest.chip, key) for key in ("columns", "rows", "cores", "cores_per_router")},
         "scenarios": results,
     }
+
+
+def _watched(counts: Iterator[Counts], scenario: Scenario, busy: np.ndarray) -> Iterator[Counts]:
+    """Hand counts on and add the seconds of each core's largest term to `busy` `(core,)`."""
+    for block in counts:
+        busy += timing.core_terms(block, scenario.at("value")).max(axis=0).sum(axis=1)
+        yield block
+
+
+def _where(placement: Placement, busy: np.ndarray) -> list[dict[str, object]]:
+    load = busy / (busy.max() or 1.0)
+    return [
+        {
+            "population": core.population,
+            "neurons": [core.start, core.stop],
+            "router": [core.column, core.row],
+            "load": round(float(share), 4),
+        }
+        for core, share in zip(placement.cores, load, strict=True)
+    ]
