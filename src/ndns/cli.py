@@ -26,7 +26,9 @@ def build() -> typer.Typer:
             app.command(stage)(module.command)
     app.command("fetch")(import_module("ndns.corpus.cli").fetch)
     app.add_typer(import_module("ndns.peer.cli").app, name="peer")
-    app.command("denoise")(import_module("ndns.denoise").denoise_command)
+    use = import_module("ndns.use.cli")
+    app.command("denoise")(use.denoise_command)
+    app.add_typer(use.models_app, name="models")
     return app
 
 

@@ -18,33 +18,21 @@ from typer.testing import CliRunner
 from ndns import models
 from ndns.audio.io import read
 from ndns.config import FrontEnd, Sdnn
-from ndns.denoise import Lane, denoise_command, denoise_file, find_program, load_program, plan
 from ndns.errors import UserError
 from ndns.loihi2 import netx
 from ndns.loihi2.denoiser import Denoiser
 from ndns.loihi2.nodes import Delta, Sigma, Synapse
 from ndns.loihi2.program import Program
 from ndns.metrics.si_snr import si_snr
+from ndns.use.cli import denoise_command
+from ndns.use.lane import Lane
+from ndns.use.model import Model, load
+from ndns.use.recordings import denoise_file, plan
+
+from .networks import noise, passing
 
 CLI = typer.Typer()
 CLI.command()(denoise_command)
-
-
-def passing(n_fft: int = 512, hop: int = 128) -> Program:
-    """A network without weights: its output is 0 and the mask 1, so what comes in goes out, delayed."""
-    bins = n_fft // 2 + 1
-    nodes = (Delta(bins, 6), Synapse(np.zeros((bins, bins), int)), Sigma(bins))
-    return Program(nodes, ("input", "fc", "output"), front_end=FrontEnd(n_fft=n_fft, hop=hop))
-
-
-def noise(frames: int, channels: int = 1, seed: int = 0, keep: float = 1.0) -> np.ndarray:
-    """White noise `(frames, channels)`, or only the lowest share `keep` of its band."""
-    sound = np.random.default_rng(seed).standard_normal((frames, channels)) * 0.05
-    if keep == 1.0:
-        return sound
-    spectrum = np.fft.rfft(sound, axis=0)
-    spectrum[int(keep * len(spectrum)) :] = 0
-    return np.fft.irfft(spectrum, frames, axis=0)
 
 
 def invoke(*arguments: object) -> str:
@@ -61,7 +49,7 @@ def network(tmp_path_factory) -> Path:
 
 
 def test_sixteen_kilohertz_passes_bit_for_bit(network, tmp_path):
-    pcm = np.random.default_rng(1).integers(-9000, 9000, 40_123).astype(np.int16)
+    pcm = np.random.default_rng(1).integers(-32768, 32768, 40_123).astype(np.int16)
     soundfile.write(tmp_path / "in.wav", pcm, 16000)
     invoke(tmp_path / "in.wav", tmp_path / "out.wav", "--model", network)
     found, rate = soundfile.read(tmp_path / "out.wav", dtype="int16")
@@ -74,7 +62,7 @@ def test_other_rates_keep_length_and_place(tmp_path, rate):
     frames = int(2.7 * rate) + 13
     sound = noise(frames, seed=rate, keep=min(0.8, 0.8 * 16000 / rate))
     soundfile.write(tmp_path / "in.wav", sound, rate, subtype="PCM_24")
-    denoise_file(passing(), tmp_path / "in.wav", tmp_path / "out.wav")
+    denoise_file(Model(passing()), tmp_path / "in.wav", tmp_path / "out.wav")
     found, found_rate = soundfile.read(tmp_path / "out.wav", always_2d=True)
     assert (found_rate, found.shape) == (rate, sound.shape)
     correlation = np.fft.irfft(np.fft.rfft(found[:, 0]) * np.conj(np.fft.rfft(sound[:, 0])))
@@ -96,7 +84,7 @@ def test_any_length_rate_and_channel_count_is_kept(tmp_path_factory, frames, rat
     folder = tmp_path_factory.mktemp("any")
     soundfile.write(folder / "in.wav", noise(frames, channels), rate)
     reported = []
-    assert denoise_file(passing(*framing), folder / "in.wav", folder / "out.wav", reported.append) == 0
+    assert denoise_file(Model(passing(*framing)), folder / "in.wav", folder / "out.wav", reported.append) == 0
     found = soundfile.info(folder / "out.wav")
     assert (found.frames, found.samplerate, found.channels) == (frames, rate, channels)
     assert sum(reported) == frames
@@ -120,7 +108,7 @@ def test_channels_are_independent_and_equal_the_denoiser(released_network, tmp_p
     length = min(map(len, speech))
     both = np.stack([sound[:length] for sound in speech], axis=1) + noise(length, 2)
     soundfile.write(tmp_path / "in.wav", both, 16000, subtype="DOUBLE")
-    denoise_file(released_network, tmp_path / "in.wav", tmp_path / "out.wav")
+    denoise_file(Model(released_network), tmp_path / "in.wav", tmp_path / "out.wav")
     found, _ = soundfile.read(tmp_path / "out.wav")
     for channel in range(2):
         expected = Denoiser(released_network).denoise(both[:, channel])
@@ -167,7 +155,7 @@ def test_sample_format_is_kept_where_the_suffix_holds_it(tmp_path, given_subtype
     sound = noise(3000, keep=0.5)
     soundfile.write(tmp_path / "in.wav", sound, 16000, subtype=given_subtype)
     out = tmp_path / f"out{suffix}"
-    denoise_file(passing(), tmp_path / "in.wav", out)
+    denoise_file(Model(passing()), tmp_path / "in.wav", out)
     assert (soundfile.info(out).subtype, soundfile.info(out).format) == (expected, suffix[1:].upper())
     stored, _ = soundfile.read(tmp_path / "in.wav")
     found, _ = soundfile.read(out)
@@ -189,8 +177,9 @@ def test_memory_does_not_grow_with_ten_minutes(network, tmp_path):
     script = """
 import resource, sys, numpy, soundfile
 from pathlib import Path
-from ndns.denoise import denoise_file, load_program
-folder, network = Path(sys.argv[1]), load_program(sys.argv[2])
+from ndns.use.model import load
+from ndns.use.recordings import denoise_file
+folder, network = Path(sys.argv[1]), load(sys.argv[2])
 for name, seconds in (("short", 5), ("long", 600)):
     with soundfile.SoundFile(folder / f"{name}.wav", "w", 44100, 1, subtype="PCM_16") as out:
         for _ in range(seconds):
@@ -285,7 +274,7 @@ def test_bad_input_gets_a_sentence_and_leaves_nothing(network, tmp_path):
 def test_an_empty_recording_has_no_flac(tmp_path):
     soundfile.write(tmp_path / "in.wav", noise(0), 16000)
     with pytest.raises(UserError, match=r"in.wav: holds no samples, which .flac cannot say"):
-        denoise_file(passing(8, 2), tmp_path / "in.wav", tmp_path / "out.flac")
+        denoise_file(Model(passing(8, 2)), tmp_path / "in.wav", tmp_path / "out.flac")
 
 
 def test_two_recordings_for_one_output_are_refused(tmp_path):
@@ -298,21 +287,22 @@ def test_two_recordings_for_one_output_are_refused(tmp_path):
 def test_a_container_that_cannot_hold_the_channels_is_named(tmp_path):
     soundfile.write(tmp_path / "in.wav", noise(100, 12), 16000)
     with pytest.raises(UserError, match=r"out.flac: cannot hold 12 channels at 16000 Hz"):
-        denoise_file(passing(), tmp_path / "in.wav", tmp_path / "out.flac")
+        denoise_file(Model(passing()), tmp_path / "in.wav", tmp_path / "out.flac")
     assert [path.name for path in tmp_path.iterdir()] == ["in.wav"]
 
 
 def test_a_network_that_is_none_for_audio_is_refused(tmp_path):
     soundfile.write(tmp_path / "in.wav", noise(100), 16000)
     program = Program((Delta(9, 6), Synapse(np.zeros((9, 9), int)), Sigma(9)), ("a", "b", "c"))
-    with pytest.raises(UserError, match="257 bins; it cannot denoise audio"):
-        denoise_file(program, tmp_path / "in.wav", tmp_path / "out.wav")
+    netx.write(tmp_path / "small.net", program)
+    refused(tmp_path / "in.wav", tmp_path / "out.wav", "--model", tmp_path / "small.net", match="cannot denoise audio")
+    assert not (tmp_path / "out.wav").exists()
 
 
 def test_a_float_checkpoint_is_quantized_on_the_fly(tmp_path):
     network = models.build(Sdnn(hidden=16, front_end=FrontEnd(n_fft=32, hop=8)), seed=3)
     models.save(network, tmp_path / "checkpoint.safetensors")
-    program = load_program(str(tmp_path / "checkpoint.safetensors"))
+    program = load(tmp_path / "checkpoint.safetensors").program
     assert [layer.neurons for layer in program.layers] == [17, 16, 16]
     soundfile.write(tmp_path / "in.wav", noise(900), 16000)
     invoke(tmp_path / "in.wav", tmp_path / "out.wav", "--model", tmp_path / "checkpoint.safetensors")
@@ -321,46 +311,22 @@ def test_a_float_checkpoint_is_quantized_on_the_fly(tmp_path):
     np.testing.assert_allclose(soundfile.read(tmp_path / "out.wav")[0], expected, atol=2**-15)
 
 
-@pytest.fixture
-def results(tmp_path, monkeypatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    for name in ("smoke/quantize/sdnn-seed1", "smoke/quantize/sdnn-seed12", "mini/quantize/intel_sdnn"):
-        netx.write(Path("results") / name / "program.net", passing(8, 2))
-    return Path("results")
+def test_loud_samples_keep_their_value_in_every_integer_format(tmp_path):
+    for subtype in ("PCM_16", "PCM_24", "PCM_32"):
+        pcm = np.array([32767, -32768, 30000, -1, 1] * 50, np.int32) << 16
+        soundfile.write(tmp_path / "in.wav", pcm, 16000, subtype=subtype)
+        assert denoise_file(Model(passing(8, 2)), tmp_path / "in.wav", tmp_path / "out.wav") == 0
+        found, _ = soundfile.read(tmp_path / "out.wav", dtype="int32")
+        np.testing.assert_array_equal(found, pcm)
 
 
-def test_a_name_finds_its_run(results):
-    def run(name):
-        return find_program(name).as_posix()
-
-    assert run("sdnn-seed1") == "results/smoke/quantize/sdnn-seed1/program.net"
-    assert run("sdnn-seed12") == "results/smoke/quantize/sdnn-seed12/program.net"
-    assert run("intel") == run("mini/intel") == "results/mini/quantize/intel_sdnn/program.net"
-    assert load_program("intel").front_end.n_fft == 8
+def test_a_folder_with_a_suffix_is_no_output_for_one_recording(network, tmp_path):
+    soundfile.write(tmp_path / "in.wav", noise(100), 16000)
+    (tmp_path / "out.wav").mkdir()
+    (tmp_path / "out.wav/in.wav").mkdir()
+    refused(tmp_path / "in.wav", tmp_path / "out.wav", "--model", network, match=r"out.wav.in.wav: is a folder")
 
 
-def test_names_that_fit_none_or_several_list_what_exists(results):
-    with pytest.raises(
-        UserError, match=r"--model s5: no such file or run; there are mini/intel_sdnn, smoke/sdnn-seed1,"
-    ):
-        find_program("s5")
-    with pytest.raises(UserError, match=r"--model sdnn: fits smoke/sdnn-seed1, smoke/sdnn-seed12"):
-        find_program("sdnn")
-    with pytest.raises(UserError, match=r"--model: name one of mini/intel_sdnn, smoke/sdnn-seed1"):
-        find_program(None)
-    with pytest.raises(UserError, match=r"no such file or run"):
-        find_program("smoke/intel")
-    with pytest.raises(UserError, match=r"absent.net: no such file"):
-        load_program("absent.net")
-    netx.write(results / "mini/quantize/sdnn-seed1/program.net", passing(8, 2))
-    with pytest.raises(UserError, match=r"fits .*mini/sdnn-seed1, smoke/sdnn-seed1"):
-        find_program("sdnn-seed1")
-    assert find_program("mini/sdnn-seed1").parts[1] == "mini"
-
-
-def test_without_name_the_only_run_is_taken(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="no network below results/ yet"):
-        find_program(None)
-    netx.write(Path("results/smoke/quantize/sdnn-seed1/program.net"), passing(8, 2))
-    assert find_program(None).parts[-2] == "sdnn-seed1"
+def test_in_and_out_or_stream_have_to_be_named(network, tmp_path):
+    refused("--model", network, match="name a recording IN and an output OUT, or use --stream")
+    refused(tmp_path / "in.wav", "--model", network, match="name a recording IN and an output OUT")

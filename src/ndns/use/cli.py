@@ -1,0 +1,106 @@
+"""`ndns denoise` and `ndns models`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ndns.errors import UserError
+
+ModelName = Annotated[
+    str | None,
+    typer.Option(
+        help="a reference model, the start of a run's name below results/, or a file: program .net, "
+        "checkpoint .safetensors, slayer .pt; default: the first reference model, or the only run"
+    ),
+]
+
+models_app = typer.Typer(invoke_without_command=True, help="Reference models and runs that `--model` can name.")
+
+
+def denoise_command(
+    source: Annotated[
+        str | None, typer.Argument(metavar="IN", help="a recording, a folder of recordings, or a quoted glob")
+    ] = None,
+    target: Annotated[
+        Path | None, typer.Argument(metavar="OUT", help=".wav or .flac file; a folder for a folder or glob")
+    ] = None,
+    model: ModelName = None,
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="leave finished files of an interrupted call alone")
+    ] = False,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="raw PCM from standard input to standard output, in real time")
+    ] = False,
+    rate: Annotated[int, typer.Option(min=1, help="of --stream, Hz")] = 16_000,
+    channels: Annotated[int, typer.Option(min=1, help="of --stream, interleaved")] = 1,
+    form: Annotated[str, typer.Option("--format", help="of --stream, little endian: s16, s32 or f32")] = "s16",
+) -> None:
+    """Remove noise from recordings of any rate, length and channel count, or from a stream of raw PCM."""
+    from ndns.use.model import load
+
+    if stream:
+        if source is not None or skip_existing:
+            raise UserError("ndns denoise: --stream reads standard input; leave IN, OUT and --skip-existing out.")
+        _stream(model, rate, channels, form)
+        return
+    if source is None or target is None:
+        raise UserError("ndns denoise: name a recording IN and an output OUT, or use --stream.")
+    from ndns.use.recordings import check_output, denoise_file, plan, progress
+
+    jobs = plan(source, target)
+    if skip_existing:
+        jobs = [(path, out) for path, out in jobs if not out.exists()]
+    network = load(model)
+    for path, out in jobs:
+        check_output(path, out)
+    with progress(jobs) as start:
+        for path, out in jobs:
+            limited = denoise_file(network, path, out, start(path))
+            if limited:
+                print(f"ndns: {out}: {limited} samples were limited to full scale.", file=sys.stderr)
+
+
+def _stream(name: str | None, rate: int, channels: int, form: str) -> None:
+    from ndns.use import pipe
+    from ndns.use.model import load
+
+    if form not in pipe.FORMATS:
+        raise UserError(f"--format: {form!r} is not one of {', '.join(pipe.FORMATS)}.")
+    source, target = sys.stdin.fileno(), sys.stdout.fileno()
+    pipe.refuse_terminals(source, target)
+    outcome = pipe.run(load(name), pipe.Pcm(rate, channels, form), source, target)
+    if outcome.limited:
+        print(f"ndns: {outcome.limited} samples were limited to full scale.", file=sys.stderr)
+    raise typer.Exit(outcome.code)
+
+
+@models_app.callback()
+def list_models(context: typer.Context) -> None:
+    """List what `--model` can name, and whether its file is here."""
+    if context.invoked_subcommand:
+        return
+    from ndns.use import registry
+
+    listed, runs = registry.entries(), registry.runs()
+    if not listed and not runs:
+        registry.find(None)
+    for entry in listed:
+        state = "" if entry.program.path.is_file() else " (not here: run `ndns restore`)"
+        print(f"{entry.name}: {entry.description}{state}")
+    for name in runs:
+        print(f"{name}: run of a study")
+
+
+@models_app.command()
+def add(
+    name: Annotated[str, typer.Argument(help="a-z, 0-9, - and _")],
+    program: Annotated[Path, typer.Option(help="program.net below this folder")],
+    checkpoint: Annotated[Path | None, typer.Option(help="checkpoint.safetensors below this folder")] = None,
+    description: Annotated[str, typer.Option(help="one sentence")] = "",
+) -> None:
+    """Add a model to reference/models.csv with the hashes of its files, or renew it there."""
+    from ndns.use import registry
+
+    registry.add(Path(), name, program, checkpoint, description)
