@@ -29,6 +29,9 @@ def build() -> typer.Typer:
     use = import_module("ndns.use.cli")
     app.command("denoise")(use.denoise_command)
     app.add_typer(use.models_app, name="models")
+    app.command("verify")(import_module("ndns.verify.cli").command)
+    app.command("bands")(import_module("ndns.verify.cli").bands)
+    app.command("crate")(import_module("ndns.crate.cli").command)
     return app
 
 

@@ -1,0 +1,105 @@
+"""A scratch copy of the checkout in which results are computed again."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from ndns.config import FolderCorpus, ImportedModel, Peer, Study
+from ndns.errors import UserError
+
+WORKFLOW = ("Snakefile", "rules", "workflow", "profiles", "config", "envs", "src", "data/sources.csv", "pyproject.toml")
+"""What a run needs of a checkout."""
+ROOTS = ("NDNS_CORPUS_ROOT", "NDNS_WEIGHTS_ROOT")
+TAIL = 30
+"""Lines of a failed run's output that are told."""
+
+
+class Scratch:
+    """A copy of the workflow at another path; `Snakefile` runs there, with the package as it is in the checkout."""
+
+    def __init__(self, root: Path, folder: Path, config: Path, overrides: Iterable[str], jobs: int) -> None:
+        """Copy the workflow.
+
+        Args:
+            root: the checkout.
+            folder: where to copy to; must not exist or be empty.
+            config: the study's configuration.
+            overrides: `key=value` for `--config`, folders as absolute paths.
+            jobs: cores that Snakemake may use.
+
+        Raises:
+            UserError: the checkout lacks a part of the workflow, or the folder is not empty.
+        """
+        if folder.exists() and any(folder.iterdir()):
+            raise UserError(f"{folder}: the scratch folder is not empty; name another one.")
+        for name in WORKFLOW:
+            if not (root / name).exists():
+                raise UserError(f"{root / name}: no such file; run `ndns verify` in a checkout of the project.")
+            copy(root / name, folder / name)
+        self.root, self.folder, self.jobs = root, folder, jobs
+        self.config = folder / "study.yaml"
+        shutil.copyfile(config, self.config)
+        self.overrides = list(overrides)
+
+    def link_outside(self, study: Study) -> None:
+        """Link the relative paths of recordings and weights that lie in the checkout but are no results."""
+        sources = [model.weights for model in study.models.values() if isinstance(model, ImportedModel | Peer)]
+        if isinstance(study.corpus, FolderCorpus):
+            sources.append(study.corpus.root)
+        sources.append(study.fetch.root)
+        for source in filter(None, sources):
+            if not Path(source).is_absolute() and (self.root / source).exists():
+                link = self.folder / source
+                link.parent.mkdir(parents=True, exist_ok=True)
+                if not link.exists():
+                    link.symlink_to((self.root / source).resolve())
+
+    def give(self, paths: Iterable[str]) -> None:
+        """Take artifacts as they are recorded, in this order; later ones are newer."""
+        for path in paths:
+            target = self.folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.unlink(missing_ok=True)
+            shutil.copyfile(self.root / path, target)
+
+    def compute(self, outputs: list[str]) -> None:
+        """Compute outputs and what they need and is not there.
+
+        Raises:
+            UserError: the run failed; the sentence ends with what it said.
+        """
+        command = [sys.executable, "-m", "snakemake", "--snakefile", self.folder / "Snakefile", "--directory", "."]
+        command += ["--workflow-profile", self.folder / "profiles" / "default", "--configfile", self.config]
+        command += ["--cores", str(self.jobs), "--rerun-triggers", "mtime"]
+        command += ["--config", *self.overrides] if self.overrides else []
+        environment = dict(os.environ) | {
+            name: str(Path(os.environ[name]).resolve()) for name in ROOTS & os.environ.keys()
+        }
+        environment["PYTHONPATH"] = str(self.folder / "src")
+        result = subprocess.run(
+            [*map(str, command), "--", *outputs],
+            cwd=self.folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        if result.returncode:
+            said = "\n".join((result.stdout + result.stderr).splitlines()[-TAIL:])
+            raise UserError(
+                f"{self.folder}: the recomputation failed (exit code {result.returncode}); it said:\n{said}"
+            )
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file or a folder without caches."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.pyc", "*.egg-info"))
+    else:
+        shutil.copyfile(source, target)
