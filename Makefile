@@ -22,7 +22,7 @@ check: setup
 	ruff check .
 	snakefmt --check Snakefile rules
 	snakemake --lint
-	for file in config/*.yaml; do echo "dry run of $$file" && snakemake --dry-run --quiet --cores 1 --configfile $$file || exit 1; done
+	for file in $$(grep -l '^study:' config/*.yaml); do echo "dry run of $$file" && snakemake --dry-run --quiet --cores 1 --configfile $$file || exit 1; done
 
 format: setup
 	ruff format .

@@ -1,7 +1,11 @@
 """Shared fixtures: real data where it is present, and a skip with its reason where it is not."""
 
 import os
+import shutil
 import signal
+import subprocess
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -24,3 +28,82 @@ def shared_data() -> Path:
     if not root.is_dir():
         pytest.skip("real recordings and released weights are absent; set NDNS_SHARED_DATA to their folder")
     return root
+
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+CHECKOUT = ("Snakefile", "rules", "workflow", "profiles", "config", "envs", "src", "data/sources.csv", "pyproject.toml")
+TINY = """
+study: tiny
+corpus: {kind: speak, name: few, voices: 5, utterances: 2, noises: [pink, typing], val_noises: [typing],
+         noise_clips: 2, noise_seconds: 4.0}
+mix: {train_clips: 4, val_clips: 2, seconds: 3.0}
+models:
+  sdnn: {network: {hidden: 16}, train: {epochs: 2, batch: 2, threads: 1}, seeds: [1]}
+score: {dnsmos: false}
+cost: {encdec_repeats: 1}
+"""
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A copy of the project's workflow and code, with the study `tiny.yaml`; everything runs inside of it."""
+
+    folder: Path
+
+    def environment(self, **changes: str) -> dict[str, str]:
+        """The caller's environment with this checkout's code first."""
+        path = os.pathsep.join(filter(None, [str(self.folder / "src"), changes.pop("PYTHONPATH", "")]))
+        return {**os.environ, "PYTHONPATH": path, **changes}
+
+    def snakemake(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run Snakemake on the study."""
+        return self._run(self.snakemake_command(*arguments), environment)
+
+    def snakemake_command(self, *arguments: str) -> list[str]:
+        """The call of Snakemake for the study."""
+        return [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "tiny.yaml", *arguments]
+
+    def ndns(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run `ndns`."""
+        call = [sys.executable, "-c", "from ndns.cli import main; main()", *arguments]
+        return self._run(call, environment)
+
+    def _run(self, command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=self.folder, env=self.environment(**environment), capture_output=True, text=True, check=False
+        )
+
+    def copy(self, folder: Path) -> "Checkout":
+        """Another checkout with the same files and results."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Checkout(folder)
+
+
+@pytest.fixture(scope="session")
+def bare(tmp_path_factory) -> Checkout:
+    """A checkout in which nothing has run; tests must leave it as it is."""
+    folder = tmp_path_factory.mktemp("bare") / "checkout"
+    for name in CHECKOUT:
+        source, target = REPOSITORY / name, folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        else:
+            shutil.copyfile(source, target)
+    (folder / "tiny.yaml").write_text(TINY)
+    return Checkout(folder)
+
+
+@pytest.fixture(scope="session")
+def complete(bare, tmp_path_factory) -> Checkout:
+    """A checkout in which the tiny study has run to its end; tests must leave it as it is."""
+    checkout = bare.copy(tmp_path_factory.mktemp("complete") / "checkout")
+    result = checkout.snakemake()
+    assert result.returncode == 0, result.stdout + result.stderr
+    return checkout
+
+
+@pytest.fixture
+def checkout(complete, tmp_path) -> Checkout:
+    """A copy of `complete` that a test may spoil."""
+    return complete.copy(tmp_path / "checkout")

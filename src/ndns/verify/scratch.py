@@ -78,7 +78,9 @@ class Scratch:
         environment = dict(os.environ) | {
             name: str(Path(os.environ[name]).resolve()) for name in ROOTS & os.environ.keys()
         }
-        environment["PYTHONPATH"] = str(self.folder / "src")
+        environment["PYTHONPATH"] = os.pathsep.join(
+            filter(None, [str(self.folder / "src"), os.environ.get("PYTHONPATH")])
+        )
         result = subprocess.run(
             [*map(str, command), "--", *outputs],
             cwd=self.folder,
