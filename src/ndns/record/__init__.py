@@ -1,0 +1,1 @@
+"""Keep what a study made: `ndns record`, `ndns restore`, `ndns explain`."""
