@@ -101,8 +101,8 @@ def _weaker(a: Level | None, b: Level | None) -> Level | None:
 
 
 def _labels(fields: Mapping[str, Field]) -> list[str]:
-    """Names of a table's rows: the cells of its first column, if no two are the same."""
-    first = fields[next(iter(fields))] if fields else None
+    """Names of a table's rows: the cells of its first column, if it has more and no two are the same."""
+    first = fields[next(iter(fields))] if len(fields) > 1 else None
     return first if isinstance(first, list) and len(set(first)) == len(first) else []
 
 
@@ -132,14 +132,19 @@ def _numbers(name: str, recorded: Field, recomputed: Field, limits: tuple[float,
     if a is None or b is None:
         return _Verdict(None, _words(name, recorded, recomputed, labels))
     gap = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b))
-    allowed = limits[0] + limits[1] * np.maximum(np.abs(a), np.abs(b))
+    allowed = limits[0] + limits[1] * np.nan_to_num(np.maximum(np.abs(a), np.abs(b)), posinf=0.0)
     wrong = np.nan_to_num(gap, nan=np.inf) > allowed
+    if not any(limits):
+        return _Verdict(None, f"{_words(name, recorded, recomputed, labels)}{_count(wrong)}")
     if not wrong.any():
         return _Verdict("tolerance", "", float(gap.max()))
     place = int(np.argmax(np.where(wrong, np.nan_to_num(gap, nan=np.inf), -1)))
-    limit = f"; the claim admits {allowed.flat[place]:.3g}" if any(limits) else ""
     words = _words(name, recorded, recomputed, labels, place)
-    return _Verdict(None, f"{words}, {int(wrong.sum())} of {wrong.size} differ{limit}")
+    return _Verdict(None, f"{words}{_count(wrong)}; the claim admits {allowed.flat[place]:.3g}")
+
+
+def _count(wrong: np.ndarray) -> str:
+    return f", {int(wrong.sum())} of {wrong.size} differ" if wrong.size > 1 else ""
 
 
 def _shape(value: Field) -> str:
@@ -147,7 +152,7 @@ def _shape(value: Field) -> str:
         return f"{value.dtype} {'x'.join(map(str, value.shape)) or 'scalar'}"
     if isinstance(value, list):
         return f"{len(value)} rows"
-    return "number" if isinstance(value, int | float) and not isinstance(value, bool) else type(value).__name__
+    return type(value).__name__
 
 
 def _floats(value: Field) -> np.ndarray | None:
@@ -184,7 +189,7 @@ def _words(name: str, recorded: Field, recomputed: Field, labels: list[str], pla
     if isinstance(recorded, list):
         unequal = (index for index, pair in enumerate(zip(recorded, recomputed, strict=True)) if pair[0] != pair[1])
         place = next(unequal) if place is None else place
-        row = labels[place] if labels else f"row {place + 1}"
+        row = labels[place] if labels and labels[place] != recorded[place] else f"row {place + 1}"
         return f"{name} of {row}: {_short(recorded[place])} in the checkout, {_short(recomputed[place])} recomputed"
     return f"{name}: {_short(recorded)} in the checkout, {_short(recomputed)} recomputed"
 

@@ -5,6 +5,7 @@ import io
 import json
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -23,11 +24,12 @@ AUDIO = (".flac", ".wav", ".ogg")
 class Lazy(Mapping[str, Field]):
     """Fields that are read one at a time, so that an archive of any size fits."""
 
-    def __init__(self, readers: Mapping[str, Callable[[], Field]]) -> None:
-        self._readers = dict(readers)
+    def __init__(self, path: Path, readers: Mapping[str, Callable[[], Field]]) -> None:
+        self._path, self._readers = path, dict(readers)
 
     def __getitem__(self, name: str) -> Field:
-        return self._readers[name]()
+        with _named(self._path):
+            return self._readers[name]()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._readers)
@@ -45,9 +47,15 @@ def contents(path: Path) -> Mapping[str, Field]:
     Raises:
         UserError: the file is not what its name says.
     """
-    reader = READERS.get(path.suffix.lower(), _text)
+    with _named(path):
+        return READERS.get(path.suffix.lower(), _text)(path)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Name the file in errors of the libraries that read it."""
     try:
-        return reader(path)
+        yield
     except (OSError, ValueError, SafetensorError, soundfile.LibsndfileError, tarfile.TarError, yaml.YAMLError) as error:
         raise UserError(f"{path}: cannot be read as {path.suffix or 'text'} ({_first_line(error)}).") from None
 
@@ -114,7 +122,7 @@ def _tar(path: Path) -> Lazy:
         return data.decode("utf-8", errors="surrogateescape")
 
     order = {"members": lambda: [name for name, _, _ in members]}
-    return Lazy(order | {entry[0]: (lambda entry=entry: member(*entry)) for entry in members})
+    return Lazy(path, order | {entry[0]: (lambda entry=entry: member(*entry)) for entry in members})
 
 
 def _safetensors(path: Path) -> Lazy:
@@ -126,7 +134,7 @@ def _safetensors(path: Path) -> Lazy:
             return handle.get_tensor(name)
 
     texts = {f"metadata.{key}": (lambda text=text: text) for key, text in metadata.items()}
-    return Lazy({name: (lambda name=name: tensor(name)) for name in names} | texts)
+    return Lazy(path, {name: (lambda name=name: tensor(name)) for name in names} | texts)
 
 
 def _npz(path: Path) -> Lazy:
@@ -135,7 +143,7 @@ def _npz(path: Path) -> Lazy:
             return handle[name]
 
     with np.load(path, allow_pickle=False) as handle:
-        return Lazy({name: (lambda name=name: array(name)) for name in handle.files})
+        return Lazy(path, {name: (lambda name=name: array(name)) for name in handle.files})
 
 
 def _hdf5(path: Path) -> dict[str, Field]:

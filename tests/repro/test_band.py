@@ -1,0 +1,68 @@
+"""The band of seeds: its arithmetic against a simulation, and what lies outside of it."""
+
+import numpy as np
+import pytest
+
+from ndns.errors import UserError
+from ndns.verify.band import Band, band_problem, recorded_values, settings_key, spread, value_of, write_bands
+from ndns.workflow import plan
+
+BAND = Band(column="val_si_snr")
+
+
+def study(seeds, **network):
+    return plan({"study": "s", "models": {"sdnn": {"seeds": seeds, "network": {"hidden": 32, **network}}}})
+
+
+def history(root, seed, best):
+    folder = root / "results" / "s" / "train" / f"sdnn-seed{seed}"
+    folder.mkdir(parents=True)
+    (folder / "history.csv").write_text(f"epoch,val_si_snr\n1,{best - 1}\n2,{best}\n3,{best - 0.5}\n")
+    return folder
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+def test_the_band_holds_one_more_seed_95_times_in_100(seeds):
+    draws = np.random.default_rng(1).normal(7.0, 0.3, (4000, seeds + 1))
+    inside = [row[-1] in spread(list(row[:-1])) for row in draws.tolist()]
+    assert 0.94 < np.mean(inside) < 0.96
+
+
+def test_fewer_than_three_seeds_are_no_band(tmp_path):
+    with pytest.raises(ValueError, match="2 seeds; a band needs 3"):
+        spread([1.0, 2.0])
+    problem = band_problem(history(tmp_path, 1, 7.0), {2: 7.0, 3: 7.1}, BAND)
+    assert "a band needs 3 other seeds with these settings, 2 are recorded" in problem
+
+
+def test_a_value_outside_is_named(tmp_path):
+    others = {2: 7.0, 3: 7.1, 4: 6.9}
+    assert band_problem(history(tmp_path, 1, 7.05), others, BAND) == ""
+    problem = band_problem(history(tmp_path, 5, 4.0), others, BAND)
+    assert problem == "max val_si_snr is 4.0000, outside of the band 6.5032..7.4968 from 3 seeds"
+
+
+def test_values_come_from_the_checkout_and_from_the_table(tmp_path):
+    (tmp_path / "config").mkdir()
+    for seed, best in ((1, 7.0), (2, 7.1), (3, 6.9)):
+        history(tmp_path, seed, best)
+    assert recorded_values(tmp_path, study([1, 2, 3]), "sdnn-seed1", BAND) == {2: 7.1, 3: 6.9}
+    assert write_bands(tmp_path, study([1, 2, 3]), BAND) == 3
+    before = (tmp_path / "config" / "bands.csv").read_bytes()
+    assert write_bands(tmp_path, study([3, 2, 1]), BAND) == 3
+    assert (tmp_path / "config" / "bands.csv").read_bytes() == before
+    assert recorded_values(tmp_path, study([1]), "sdnn-seed1", BAND) == {2: 7.1, 3: 6.9}
+    assert recorded_values(tmp_path, study([1], threshold=0.2), "sdnn-seed1", BAND) == {}, "other settings, other band"
+
+
+def test_what_stands_for_a_run(tmp_path):
+    folder = history(tmp_path, 1, 7.0)
+    values = [value_of(folder, Band(column="val_si_snr", take=take)) for take in ("max", "min", "last")]
+    assert values == [7.0, 6.0, 6.5]
+    with pytest.raises(UserError, match="the column 'loss' is missing"):
+        value_of(folder, Band(column="loss"))
+
+
+def test_the_key_follows_all_settings_but_the_seed():
+    assert settings_key(study([1]), "sdnn-seed1") == settings_key(study([5, 6]), "sdnn-seed6")
+    assert settings_key(study([1]), "sdnn-seed1") != settings_key(study([1], hidden=33), "sdnn-seed1")
