@@ -1,5 +1,6 @@
 # make run    set up, run the default study, print its table
 # make test   set up, run the whole test suite
+# make test-slurm   set up, run studies on a Slurm cluster of this machine (Debian: slurm-wlm, munge)
 # make check  set up, check format, lint and dry runs of every config
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ STUDY ?= smoke
 STAMP := .venv/.installed
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: run test check setup format bench clean
+.PHONY: run test test-slurm check setup format bench clean
 
 run: setup
 	snakemake --cores $(CORES) --configfile config/$(STUDY).yaml
@@ -16,6 +17,9 @@ run: setup
 
 test: setup
 	python -m pytest
+
+test-slurm: setup
+	NDNS_TEST_SLURM=1 python -m pytest tests/slurm -v
 
 check: setup
 	ruff format --check .

@@ -1,0 +1,107 @@
+"""Studies through Snakemake's Slurm plugin, on a cluster of this one machine: `make test-slurm`."""
+
+import csv
+import os
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from .cluster import missing_programs, one_node
+
+pytestmark = pytest.mark.slurm
+
+MINUTES = 20
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    if os.environ.get("NDNS_TEST_SLURM") != "1":
+        pytest.skip("takes minutes; `make test-slurm` runs it")
+    if missing := missing_programs():
+        pytest.skip(f"{missing[0]} is absent; apt-get install slurm-wlm munge")
+    with one_node() as environment:
+        yield environment
+
+
+def snakemake(study, profile, *arguments):
+    """The call of Snakemake in a checkout."""
+    command = [sys.executable, "-m", "snakemake", "--configfile", study, "--workflow-profile", f"profiles/{profile}"]
+    return [*command, *arguments]
+
+
+def jobs(cluster):
+    """What Slurm knows of all jobs, oldest first: rule, state, memory, time limit, CPUs, GPUs."""
+    names = ["id", "comment", "state", "memory", "limit", "cpus", "gres"]
+    command = ["squeue", "--states=all", "--noheader", "--sort=i", "--format=%i|%k|%T|%m|%l|%c|%b"]
+    text = subprocess.run(command, env=cluster, capture_output=True, text=True, check=True).stdout
+    return [dict(zip(names, line.split("|"), strict=True)) for line in text.splitlines()]
+
+
+def running(cluster, rule):
+    return [job for job in jobs(cluster) if rule in job["comment"] and job["state"] == "RUNNING"]
+
+
+def stage_process(folder, stage):
+    """The process `ndns <stage>` that works in a folder."""
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        words = process.info["cmdline"] or []
+        if process.info["cwd"] == str(folder) and stage in words[1:3] and any(w.endswith("/ndns") for w in words[:2]):
+            return process
+    return None
+
+
+def wait_for(what, process):
+    deadline = time.monotonic() + MINUTES * 60
+    while not (found := what()):
+        assert process.poll() is None, "the run ended too early"
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    return found
+
+
+def test_killed_and_cancelled_jobs_run_again(cluster, bare, tmp_path):
+    checkout = bare.copy(tmp_path / "checkout")
+    study = checkout.folder / "tiny.yaml"
+    study.write_text(study.read_text().replace("train: {", "train: {accelerator: auto, "))
+    here = {"cwd": checkout.folder, "env": {**cluster, "PYTHONPATH": str(checkout.folder / "src")}}
+    command = snakemake("tiny.yaml", "slurm", "--slurm-init-seconds-before-status-checks", "1")
+    with open(tmp_path / "run.log", "wb") as log:
+        run = subprocess.Popen(command, **here, stdout=log, stderr=subprocess.STDOUT)
+        wait_for(lambda: stage_process(checkout.folder, "train"), run).kill()
+        cancelled = wait_for(lambda: running(cluster, "rule_deploy"), run)[0]["id"]
+        subprocess.run(["scancel", cancelled], env=cluster, check=True)
+        code = run.wait(MINUTES * 60)
+    text = (tmp_path / "run.log").read_text()
+    assert code == 0, text
+    assert text.count("Trying to restart job") == 2
+    known = jobs(cluster)
+    assert [job["state"] for job in known if "rule_train" in job["comment"]] == ["FAILED", "COMPLETED"]
+    assert [job["state"] for job in known if "rule_deploy" in job["comment"]] == ["CANCELLED", "COMPLETED"]
+    assert "sdnn-seed1" in (checkout.folder / "results/tiny/board/report.html").read_text()
+    again = subprocess.run(snakemake("tiny.yaml", "default", "--cores", "1", "--dry-run"), **here, capture_output=True)
+    assert b"Nothing to be done" in again.stdout + again.stderr
+
+
+def test_rules_ask_for_memory_time_and_gpu(cluster):
+    """After the run above: what its jobs asked Slurm for."""
+    known = {job["comment"].split("_wildcards")[0]: job for job in jobs(cluster)}
+    assert {"rule_corpus", "rule_mix_plan", "rule_train", "rule_score", "rule_board"} <= known.keys()
+    for job in known.values():
+        assert job["memory"] not in ("0", ""), job
+        assert job["limit"] not in ("UNLIMITED", ""), job
+    assert {rule for rule, job in known.items() if "gpu" in job["gres"]} == {"rule_train"}
+    assert known["rule_score"]["cpus"] == "2"
+
+
+def test_smoke_study(cluster, bare, tmp_path):
+    checkout = bare.copy(tmp_path / "checkout")
+    environment = {**cluster, "PYTHONPATH": str(checkout.folder / "src")}
+    command = snakemake("config/smoke.yaml", "slurm")
+    result = subprocess.run(command, cwd=checkout.folder, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    with open(checkout.folder / "results/smoke/board/table.csv", newline="") as handle:
+        si_snr = {row["system"]: float(row["si_snr"]) for row in csv.DictReader(handle)}
+    assert si_snr["sdnn-seed1"] > si_snr["noisy"]
