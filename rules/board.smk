@@ -13,6 +13,7 @@ rule board:
         deployed=expand(f"{RESULTS}/deploy/{{run}}/manifest.csv", run=RUNS),
         activity=expand(f"{RESULTS}/deploy/{{run}}/activity.npz", run=PLAN.networks),
         histories=expand(f"{RESULTS}/train/{{run}}/history.csv", run=PLAN.trained),
+        programs=expand(f"{RESULTS}/quantize/{{run}}/program.net", run=PLAN.networks),
     output:
         report=report(BOARD, caption="../workflow/report/board.rst", category="Board"),
         table=f"{RESULTS}/board/table.csv",
@@ -33,7 +34,9 @@ rule board:
         runs=named("scores", f"{RESULTS}/score/{{run}}/scores.csv", ["noisy", *RUNS])
         + named("costs", f"{RESULTS}/cost/{{run}}/cost.json", RUNS)
         + named("deployed", f"{RESULTS}/deploy/{{run}}/manifest.csv", RUNS)
-        + named("histories", f"{RESULTS}/train/{{run}}/history.csv", PLAN.trained),
+        + named("histories", f"{RESULTS}/train/{{run}}/history.csv", PLAN.trained)
+        + named("programs", f"{RESULTS}/quantize/{{run}}/program.net", PLAN.networks)
+        + [f"--absent={run}={gap}" for run, gap in PLAN.absent.items()],
         study=STUDY.study,
         code=fingerprint("board"),
     message:

@@ -8,7 +8,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# A busy machine makes any single example late; how long a test may take is not the rule that it checks.
+hypothesis.settings.register_profile("ndns", deadline=None)
+hypothesis.settings.load_profile("ndns")
 
 # A shell that starts the suite in the background has it ignore Ctrl-C, and programs that tests start inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -32,6 +32,8 @@ class Files:
             options += ["--deployed", f"{name}={self.root}/deploy/{name}/manifest.csv"]
             if (self.root / "train" / name).exists():
                 options += ["--histories", f"{name}={self.root}/train/{name}/history.csv"]
+            if (self.root / "quantize" / name).exists():
+                options += ["--programs", f"{name}={self.root}/quantize/{name}/program.net"]
         return options
 
 
@@ -144,10 +146,13 @@ def _activity(root: Path, name: str, clips: list[str], steps: int, number: int) 
         "size_kb": 465.56,
         "latency": {"buffer_ms": 32.0, "encdec_ms": 0.02, "network_ms": 0.0, "total_ms": 32.02, "pipeline_ms": 40.02},
         "step_s": 0.008,
-        "loihi2": {"scenarios": {"scaled": _scenario(number)}},
+        "loihi2": {"grid": {"columns": 8, "rows": 4, "cores": 120, "cores_per_router": 4}}
+        | {"scenarios": {"scaled": _scenario(number)}},
     }
     (root / f"cost/{name}").mkdir(parents=True)
     (root / f"cost/{name}/cost.json").write_text(json.dumps(cost))
+    (root / f"quantize/{name}").mkdir(parents=True)
+    (root / f"quantize/{name}/program.net").write_bytes(b"integers")
 
 
 def _scenario(number: int) -> dict:
@@ -160,7 +165,19 @@ def _scenario(number: int) -> dict:
         }
         for end, factor in {"low": 1, "value": 2, "high": 5}.items()
     }
-    return {"title": "constants & ranges", "cores": 90 + number, **ends}
+    layers = [("input", 40), ("hidden1", 30), ("hidden2", 20 + number)]
+    placement = [
+        {
+            "population": name,
+            "neurons": [5 * index, 5 * index + 5],
+            "load": (index + 1) / cores,
+        }
+        for name, cores in layers
+        for index in range(cores)
+    ]
+    for index, core in enumerate(placement):
+        core["router"] = [index // 16, index // 4 % 4]
+    return {"title": "constants & ranges", "cores": len(placement), "placement": placement, **ends}
 
 
 @pytest.fixture

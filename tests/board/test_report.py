@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import os
 import re
 import subprocess
@@ -75,7 +76,9 @@ def test_html_is_well_formed_and_self_contained(evidence):
     assert len(ids) == len(set(ids))
     linked = {attributes["href"][1:] for tag, attributes in tags.seen if tag == "a"}
     assert linked <= set(ids)
-    assert {"listen", "results", "power", "bands", "activity", "training", "meaning", "provenance"} <= set(ids)
+    assert {"listen", "results", "power", "latency", "bands", "activity", "training", "meaning", "provenance"} <= set(
+        ids
+    )
 
 
 def test_names_from_files_are_escaped(study, evidence):
@@ -288,3 +291,28 @@ def test_best_of_the_networks_is_bold_and_never_the_mixture(evidence):
     assert rows["noisy"].count("<b>") == 0
     cost = html.split('<caption class="hidden">Cost of each system')[1].split("</table>")[0]
     assert "<b>11.50</b>" in cost
+
+
+def test_systems_without_a_figure_are_named_instead_of_drawn(study):
+    path = study.root / "cost/intel_sdnn/cost.json"
+    found = json.loads(path.read_text())
+    found |= {"power_proxy_ops_s": None, "note": "hears <all>", "latency": found["latency"] | {"total_ms": None}}
+    path.write_text(json.dumps(found))
+    html = render(replace(evidence_of(study), absent={"gtcrn": "the package onnx"}), Board())
+    assert "Without a power proxy: intel_sdnn." in html
+    assert "Hear the whole clip first: intel_sdnn." in html
+    assert "hears &lt;all&gt;" in html
+    assert "left out: the package onnx is absent" in html
+    assert html.count("<title>intel_sdnn: ") == 0
+
+
+def test_each_core_is_drawn_once_and_says_what_it_holds(evidence):
+    html = render(evidence, Board())
+    wide = [part.split("</svg>")[0] for part in html.split('<svg class="wide"')[1:]]
+    wide = [part for part in wide if 'class="core s' in part]
+    assert [part.count('<rect class="core s') for part in wide] == [90, 91]
+    assert wide[0].count('<rect class="router"') == 32
+    assert "<title>hidden1, neurons 145 to 149: 100 % of the slowest</title>" in wide[0]
+    assert "sdnn-seed1 on 90 of 120 cores" in html
+    corners = re.findall(r'<rect class="core s\d" x="([\d.]+)" y="([\d.]+)"', wide[0])
+    assert len(set(corners)) == 90

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ndns.board.charts import WIDE, Line, Panel, Point, panels, scatter
+from ndns.board.charts import WIDE, Line, Panel, panels, shape_of
 from ndns.board.published import published
+from ndns.board.scatter import Point, scatter
+from ndns.board.sections import LATENCY, POWER
 from ndns.board.svg import SHAPES, Labels, Scale, padded, shape_at, ticks
 from ndns.metrics.stats import Mean
 
@@ -65,17 +67,23 @@ def test_shapes_surround_their_point(shape):
     assert sum(ys) / len(ys) == pytest.approx(60, abs=1)
 
 
-@given(st.lists(st.tuples(st.floats(0.02, 1e5), st.floats(-20, 20)), min_size=1, max_size=6))
-def test_scatter_keeps_every_mark_inside(systems):
+def test_colour_and_shape_tell_36_systems_apart():
+    assert len({(look % 6, shape_of(look)) for look in range(36)}) == 36
+
+
+@pytest.mark.parametrize("axis", [POWER, LATENCY])
+@given(st.lists(st.tuples(st.floats(0.02, 1e5), st.floats(-20, 20)), min_size=1, max_size=20))
+def test_scatter_keeps_every_mark_inside(axis, systems):
     points = [Point(f"run{i}", i, x, x / 2, Mean(9, y, y - 1, y + 1)) for i, (x, y) in enumerate(systems)]
-    wide = str(scatter(points, published())).split("</svg>")[0]
+    wide = str(scatter(points, published(), axis)).split("</svg>")[0]
     height = float(re.search(r'height="([\d.]+)"', wide).group(1))
     for x, y in re.findall(r'<circle cx="(-?[\d.]+)" cy="(-?[\d.]+)"', wide):
         assert 0 <= float(x) <= WIDE
         assert 0 <= float(y) <= height
     for name in (point.name for point in points):
         assert f"<title>{name}:" in wide
-    assert wide.count('class="entry"') == 16
+    with_cost = [entry for entry in published() if entry.numbers[axis.key] and entry.numbers["si_snri"] is not None]
+    assert wide.count('class="entry"') == len(with_cost) >= 16
 
 
 def test_text_in_drawings_is_escaped():

@@ -1,6 +1,8 @@
 """Means and intervals against NumPy and theory; the challenge's file holds exactly its keys."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from ndns.board.cli import app
 from ndns.board.published import published
 from ndns.board.table import COLUMNS, estimate
+from ndns.errors import UserError
 from ndns.files import read_csv
 
 KEYS = [
@@ -82,7 +85,30 @@ def test_metricsboard_has_exactly_the_keys_of_the_challenge(study):
         assert entry["power_proxy_Ops/s"] > 1e6
         assert entry["params"] == 526336
         assert entry["latency_enc+dec_ms"] == 0.02
-        assert entry["model_path"] == f"results/toy/quantize/{entry['model']}/program.net"
+        assert entry["model_path"] == f"{study.root}/quantize/{entry['model']}/program.net"
+        assert Path(entry["model_path"]).is_file()
+
+
+def test_only_systems_with_a_program_are_entries(study):
+    shutil.rmtree(study.root / "quantize" / "intel_sdnn")
+    board(study)
+    entries = yaml.safe_load((study.root / "board/metricsboard_track_1_validation.yml").read_text())
+    assert [entry["model"] for entry in entries] == ["sdnn-seed1"]
+    assert len(read_csv(study.root / "board/table.csv")) == 3
+    with pytest.raises(UserError, match=r"gone\.net: no such program"):
+        board(study, "--programs", f"intel_sdnn={study.root}/gone.net")
+
+
+def test_algorithmic_latency_of_a_network_has_its_pipeline_and_a_peer_says_its_own(study):
+    cost = study.root / "cost/intel_sdnn/cost.json"
+    found = json.loads(cost.read_text())
+    found["latency"] |= {"algorithmic_ms": 30.0, "pipeline_ms": 20.0}
+    cost.write_text(json.dumps(found))
+    board(study)
+    rows = {row["system"]: row for row in read_csv(study.root / "board/table.csv")}
+    assert float(rows["sdnn-seed1"]["latency_algorithmic_ms"]) == pytest.approx(32 + 40.02)
+    assert float(rows["intel_sdnn"]["latency_algorithmic_ms"]) == 30
+    assert rows["noisy"]["latency_algorithmic_ms"] == ""
 
 
 def test_date_is_empty_unless_given(study):

@@ -19,10 +19,12 @@ def run(
     costs: Annotated[Named | None, typer.Option("--costs", help="NAME=cost.json, once a run")] = None,
     deployed: Annotated[Named | None, typer.Option("--deployed", help="NAME=manifest.csv, once a run")] = None,
     histories: Annotated[Named | None, typer.Option("--histories", help="NAME=history.csv, once a trained run")] = None,
+    programs: Annotated[Named | None, typer.Option("--programs", help="NAME=program.net, once a network")] = None,
+    absent: Annotated[Named | None, typer.Option("--absent", help="NAME=what it lacks, once a row left out")] = None,
     settings: Annotated[str, typer.Option("--settings", help="JSON text or file of the section `board`")] = "{}",
 ) -> None:
     """Write table.csv, metricsboard_track_1_validation.yml and report.html."""
-    from ndns.board.inputs import pairs, read_evidence
+    from ndns.board.inputs import pairs, read_evidence, texts
     from ndns.board.report import write_report
     from ndns.board.table import write_metricsboard, write_table
     from ndns.config import Board, settings_from
@@ -35,6 +37,8 @@ def run(
         pairs("--costs", costs or []),
         pairs("--deployed", deployed or []),
         pairs("--histories", histories or []),
+        pairs("--programs", programs or []),
+        texts("--absent", absent or []),
     )
     write_table(out / "table.csv", evidence)
     write_metricsboard(out / "metricsboard_track_1_validation.yml", evidence, board.team, board.date)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,7 @@ class System:
         denoised: clip -> file, empty for `noisy`.
         activity: or None where the backend recorded none.
         history: rows of history.csv, empty for a network that was not trained here.
+        program: the integer program, or None for a system that has none.
     """
 
     name: str
@@ -80,16 +81,26 @@ class System:
     denoised: Mapping[str, Path]
     activity: Activity | None
     history: list[dict[str, str]]
+    program: Path | None = None
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """All of a study that the board shows; `files` are (role, path, SHA-256) of what was read."""
+    """All of a study that the board shows.
+
+    Attributes:
+        study: name.
+        clips: of the validation mixtures.
+        systems: the rows, the unprocessed mixture first.
+        files: (role, path, SHA-256) of what was read.
+        absent: system that was to be a row -> what it lacks.
+    """
 
     study: str
     clips: list[Clip]
     systems: list[System]
     files: list[tuple[str, str, str]]
+    absent: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def runs(self) -> list[System]:
@@ -109,16 +120,25 @@ def pairs(option: str, values: list[str]) -> dict[str, Path]:
     {'noisy': PosixPath('a.csv')}
 
     Raises:
+        UserError: as `texts`.
+    """
+    return {name: Path(text) for name, text in texts(option, values).items()}
+
+
+def texts(option: str, values: list[str]) -> dict[str, str]:
+    """Parse a repeatable option `NAME=TEXT`, keeping the order.
+
+    Raises:
         UserError: a value without `=`, an empty side, or a name given twice.
     """
-    found: dict[str, Path] = {}
+    found: dict[str, str] = {}
     for value in values:
-        name, _, path = value.partition("=")
-        if not name or not path:
+        name, _, text = value.partition("=")
+        if not name or not text:
             raise UserError(f"{option} {value!r}: expected NAME=PATH, for example sdnn-seed1=results/x.csv.")
         if name in found:
             raise UserError(f"{option}: {name!r} is given twice; remove one.")
-        found[name] = Path(path)
+        found[name] = text
     return found
 
 
@@ -129,6 +149,8 @@ def read_evidence(
     costs: Mapping[str, Path],
     deployed: Mapping[str, Path],
     histories: Mapping[str, Path],
+    programs: Mapping[str, Path] | None = None,
+    absent: Mapping[str, str] | None = None,
 ) -> Evidence:
     """Read and join the files of a study.
 
@@ -137,8 +159,10 @@ def read_evidence(
     """
     if not scores:
         raise UserError("--scores: no system is named; give at least one NAME=PATH.")
-    for option, given in (("--costs", costs), ("--deployed", deployed), ("--histories", histories)):
-        stray = [name for name in given if name not in scores]
+    programs = programs or {}
+    given = {"--costs": costs, "--deployed": deployed, "--histories": histories, "--programs": programs}
+    for option, named in given.items():
+        stray = [name for name in named if name not in scores]
         if stray:
             raise UserError(f"{option} {stray[0]}: this run has no scores; add --scores {stray[0]}=PATH.")
     clips = _clips(mix)
@@ -151,12 +175,14 @@ def read_evidence(
             denoised=_denoised(deployed[name], clips) if name in deployed else {},
             activity=_activity(deployed[name].with_name("activity.npz")) if name in deployed else None,
             history=_history(histories[name]) if name in histories else [],
+            program=_program(programs[name]) if name in programs else None,
         )
         for name in names
     ]
-    roles = {"scores": scores, "cost": costs, "deploy": deployed, "history": histories}
+    roles = {"scores": scores, "cost": costs, "deploy": deployed, "history": histories, "program": programs}
     read = [("mix", mix), *((f"{role} {name}", path) for role, given in roles.items() for name, path in given.items())]
-    return Evidence(study, clips, systems, [(role, path.as_posix(), sha256_file(path)) for role, path in read])
+    files = [(role, path.as_posix(), sha256_file(path)) for role, path in read]
+    return Evidence(study, clips, systems, files, absent or {})
 
 
 def _clips(mix: Path) -> list[Clip]:
@@ -241,6 +267,12 @@ def _activity(path: Path) -> Activity | None:
     if events.shape != (len(layers), int(steps.sum())) or len(steps) != len(clips):
         raise UserError(f"{path}: events_per_step {events.shape} does not fit layers and steps; run deploy again.")
     return Activity([str(name) for name in layers], [str(name) for name in clips], steps, events)
+
+
+def _program(path: Path) -> Path:
+    if not path.is_file():
+        raise UserError(f"{path}: no such program; run the quantize stage again.")
+    return path
 
 
 def _history(path: Path) -> list[dict[str, str]]:

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from ndns import __version__
 from ndns.board import charts, sections
+from ndns.board.chip import swatch as core_swatch
 from ndns.board.columns import COST_COLUMNS, MEANINGS, QUALITY_COLUMNS, interval, number, table_rows
 from ndns.board.inputs import Evidence
 from ndns.board.listen import RANGE_DB, players, ranks
@@ -40,7 +41,7 @@ def render(evidence: Evidence, settings: Board) -> str:
         lstrip_blocks=True,
     )
     environment.filters["number"] = number
-    environment.globals.update(swatch=charts.swatch, interval=interval)
+    environment.globals.update(swatch=charts.swatch, core_swatch=core_swatch, interval=interval)
     return environment.get_template("report.html").render(_content(evidence, settings))
 
 
@@ -65,7 +66,8 @@ def _content(evidence: Evidence, settings: Board) -> dict[str, Any]:
         "looks": looks,
         "tables": [(title, columns, table_rows(rows(evidence), columns)) for title, columns in TABLES],
         "clips": len(evidence.clips),
-        "scatter": sections.scatter(evidence, entries) if evidence.runs else None,
+        "power": sections.against_power(evidence, entries) if evidence.runs else None,
+        "latency": sections.against_latency(evidence, entries) if evidence.runs else None,
         "published": entries,
         "players": players(evidence, leader, settings.players) if leader else [],
         "range_db": RANGE_DB,
@@ -79,6 +81,8 @@ def _content(evidence: Evidence, settings: Board) -> dict[str, Any]:
         "training_runs": [line.name for panel in curves for line in panel.lines if not line.dashed],
         "chip": sections.chip(evidence),
         "chip_columns": sections.CHIP_COLUMNS,
+        "chip_pictures": sections.chip_pictures(evidence),
+        "notes": sections.notes(evidence),
         "meanings": MEANINGS,
         "settings": json.dumps(settings.model_dump(), indent=2, sort_keys=True),
         "version": __version__,

@@ -1,15 +1,18 @@
 """What the report says: headline, key figures and the sections' drawings, from the evidence alone."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
 from ndns.board import charts
+from ndns.board import chip as pictures
 from ndns.board.columns import Column, number, shown
 from ndns.board.inputs import COST, Evidence, System, figure
 from ndns.board.published import Published
-from ndns.board.table import estimate
+from ndns.board.scatter import Axis, Point, scatter
+from ndns.board.table import algorithmic_ms, estimate
 from ndns.errors import UserError
 from ndns.metrics.stats import band
 
@@ -74,17 +77,42 @@ def key_figures(evidence: Evidence, leader: System) -> list[dict[str, Any]]:
     return figures
 
 
-def scatter(evidence: Evidence, published: list[Published]) -> Markup:
-    """Quality against power proxy."""
-    points = [
-        charts.Point(
-            run.name, look, run.cost["power_proxy_ops_s"] / 1e6, run.cost["power_proxy_events_ops_s"] / 1e6, value
-        )
-        for look, run in enumerate(evidence.runs)
-        if all(figure(run.cost, f"power_proxy_{kind}ops_s") for kind in ("", "events_"))
-        and (value := estimate(run.quality["si_snri_data"]))
-    ]
-    return charts.scatter(points, published)
+POWER = Axis("power proxy, M-Ops/s", "M-Ops/s", "power_proxy_mops_s", "operations counted", log=True)
+LATENCY = Axis("latency, ms", "ms", "latency_total_ms", "algorithmic", limit=ALLOWED_MS)
+
+
+def against_power(evidence: Evidence, published: list[Published]) -> tuple[Markup, list[str]]:
+    """Return quality against power proxy, and the systems that have none."""
+
+    def costs(run: System) -> tuple[float | None, float | None]:
+        keys = ("power_proxy_ops_s", "power_proxy_events_ops_s")
+        return tuple(value / 1e6 if (value := figure(run.cost, key)) else None for key in keys)
+
+    return _against(evidence, published, POWER, costs)
+
+
+def against_latency(evidence: Evidence, published: list[Published]) -> tuple[Markup, list[str]]:
+    """Return quality against latency as the challenge adds it, and the systems that hear the whole clip first."""
+    return _against(
+        evidence, published, LATENCY, lambda run: (figure(run.cost, "latency.total_ms"), algorithmic_ms(run))
+    )
+
+
+def _against(
+    evidence: Evidence,
+    published: list[Published],
+    axis: Axis,
+    costs: Callable[[System], tuple[float | None, float | None]],
+) -> tuple[Markup, list[str]]:
+    points, without = [], []
+    for look, run in enumerate(evidence.runs):
+        value = estimate(run.quality["si_snri_data"])
+        cost, second = costs(run)
+        if cost and value:
+            points.append(Point(run.name, look, cost, second, value))
+        else:
+            without.append(run.name)
+    return scatter(points, published, axis), without
 
 
 def bands(evidence: Evidence) -> list[charts.Band]:
@@ -159,6 +187,37 @@ def chip(evidence: Evidence) -> list[dict[str, Any]]:
                 }
             )
     return found
+
+
+SHOWN = "fitted"
+"""The scenario whose placement is drawn; the first if there is none of this name."""
+
+
+def chip_pictures(evidence: Evidence) -> list[dict[str, Any]]:
+    """Return `name`, `scenario`, `cores`, `populations` and `picture` of each run that was placed on cores."""
+    found = []
+    for run in evidence.runs:
+        scenarios, grid = figure(run.cost, "loihi2.scenarios") or {}, figure(run.cost, "loihi2.grid")
+        scenario = scenarios.get(SHOWN) or next(iter(scenarios.values()), {})
+        placement = scenario.get("placement")
+        if placement and grid:
+            found.append(
+                {
+                    "name": run.name,
+                    "scenario": scenario.get("title", ""),
+                    "cores": len(placement),
+                    "of": grid["cores"] * -(-len(placement) // grid["cores"]),
+                    "populations": pictures.populations(placement),
+                    "picture": pictures.picture(placement, grid),
+                }
+            )
+    return found
+
+
+def notes(evidence: Evidence) -> list[tuple[str, str]]:
+    """Return (system, what a reader of its row has to know), rows left out last."""
+    known = [(run.name, str(figure(run.cost, "note"))) for run in evidence.runs if figure(run.cost, "note")]
+    return known + [(name, f"left out: {gap} is absent") for name, gap in evidence.absent.items()]
 
 
 def _ranged(value: float | None, low: float | None, high: float | None, column: Column) -> dict[str, str]:

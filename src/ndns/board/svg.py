@@ -85,6 +85,13 @@ class Canvas:
         """Draw one of `SHAPES` with a title that appears under the pointer."""
         self.parts.append(f'<g class="{kind}"><title>{escape(title)}</title>{shape_at(x, y, size, shape)}</g>')
 
+    def box(self, x: float, y: float, w: float, h: float, kind: str, title: str = "", strength: float = 1.0) -> None:
+        """Draw a rectangle of a style class, `strength` from 0 (clear) to 1, with a title under the pointer."""
+        place = f'x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h:.1f}"'
+        faint = "" if strength == 1 else f' fill-opacity="{strength:.2f}"'
+        text = f"<title>{escape(title)}</title>" if title else ""
+        self.parts.append(f'<rect class="{kind}" {place}{faint}>{text}</rect>')
+
     def markup(self, kind: str) -> Markup:
         """Return the finished `<svg>` of a style class."""
         box = f'viewBox="0 0 {self.width:g} {self.height:g}" width="{self.width:g}" height="{self.height:g}"'
