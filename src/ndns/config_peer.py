@@ -6,6 +6,9 @@ from pydantic import Field, model_validator
 
 from ndns.validation import Section
 
+ADDED = "added.yaml"
+"""Systems of a study that `ndns board add` noted, in its results folder: name -> settings of a peer."""
+
 
 class Peer(Section):
     """Another denoiser beside ours; see docs/peers.md."""

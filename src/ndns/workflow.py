@@ -9,13 +9,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ndns.config import ImportedModel, Peer, Section, Study, TrainedModel, study_from
+from ndns.config_peer import ADDED
 from ndns.errors import UserError
 from ndns.validation import load_yaml
 
 PACKAGES = {"rnnoise": "pyrnnoise", "noisereduce": "noisereduce", "gtcrn": "onnxruntime"}
 """Packages that a peer needs beyond the pipeline's own."""
-ADDED = "added.yaml"
-"""Systems of a study that `ndns board add` noted, in its results folder: name -> settings of a peer."""
 
 
 def put_interpreter_on_path() -> None:

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from ndns.audio.io import pcm_sha256, read_pcm16
+from ndns.audio.io import pcm_sha256, read_pcm16, write_pcm16
 from ndns.config import Peer
 from ndns.errors import UserError
 from ndns.files import read_csv
@@ -105,7 +105,10 @@ def test_ideal_ratio_mask_is_far_better_than_its_input(mix):
     assert "oracle" in cost["note"]
 
 
-@pytest.mark.parametrize("values", [{"peer": "command", "command": ["x"]}, {"peer": "python"}, {"peer": "gtcrn"}])
+@pytest.mark.parametrize(
+    "values",
+    [{"peer": "command", "command": ["x"]}, {"peer": "python"}, {"peer": "gtcrn"}, {"peer": "folder"}],
+)
 def test_incomplete_settings_are_refused(values):
     with pytest.raises(ValueError, match=r"needed|needs"):
         Peer(**values)
@@ -116,6 +119,26 @@ def test_weights_that_changed_are_refused(mix):
     weights.write_bytes(b"x")
     with pytest.raises(UserError, match="expected 0000"):
         run(mix, peer="gtcrn", weights=str(weights), sha256="0" * 64)
+
+
+def test_recordings_already_made_are_a_peer_without_a_time(mix, tmp_path):
+    made = tmp_path / "made"
+    for index in range(2):
+        late = np.concatenate([np.zeros(160, np.int16), noisy(mix, index) // 2])
+        write_pcm16(made / f"c{index}.wav", late)
+    facts = {"delay_ms": 10.0, "latency_ms": 8.0, "power_proxy_ops_s": 5e6}
+    rows, clips, cost = run(mix, peer="folder", folder=str(made), **facts)
+    for index, clip in enumerate(clips):
+        np.testing.assert_array_equal(clip, noisy(mix, index) // 2)
+    assert rows[0]["removed_delay_samples"] == "160"
+    assert cost["real_time_factor"] is None
+    assert cost["power_proxy_ops_s"] == 5e6
+    assert cost["latency"]["algorithmic_ms"] == 18.0
+    with pytest.raises(UserError, match="not those that were added"):
+        run(mix, peer="folder", folder=str(made), sha256="0" * 64)
+    (made / "c1.wav").unlink()
+    with pytest.raises(UserError, match=r"no recording of c1; call the file c1\.wav"):
+        run(mix, peer="folder", folder=str(made))
 
 
 def test_rnnoise_lag_is_removed(mix):

@@ -77,3 +77,16 @@ def test_wrong_study_is_refused():
 
 def test_named_options():
     assert named("scores", "a/{run}.csv", ["x", "y"]) == ["--scores=x=a/x.csv", "--scores=y=a/y.csv"]
+
+
+def test_added_rows_are_peers_and_a_clash_of_names_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "made").mkdir()
+    (tmp_path / "results/s").mkdir(parents=True)
+    (tmp_path / "results/s/added.yaml").write_text(f"theirs: {{peer: folder, folder: {tmp_path / 'made'}}}\n")
+    assert plan({"study": "s", "models": {"sdnn": {}}}).runs == ["sdnn-seed1", "theirs"]
+    assert plan({"study": "other", "models": {"sdnn": {}}}).runs == ["sdnn-seed1"]
+    with pytest.raises(UserError, match="a model 'theirs' of its own"):
+        plan({"study": "s", "models": {"theirs": {}}})
+    (tmp_path / "made").rmdir()
+    assert plan({"study": "s", "models": {"sdnn": {}}}).absent == {"theirs": str(tmp_path / "made")}

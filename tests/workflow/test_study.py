@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from ndns.board.added import add, remove
+
 pytestmark = pytest.mark.workflow
 
 
@@ -81,3 +83,25 @@ def test_kill_during_mixing_then_the_same_command(finished, workspace):
     for name in ("plan.csv", "train.csv"):
         again = (workspace.folder / "results" / "tiny" / "mix" / name).read_bytes()
         assert again == (finished.folder / "results" / "tiny" / "mix" / name).read_bytes()
+
+
+def test_recordings_from_elsewhere_become_a_row_that_stays_until_it_is_removed(finished, tmp_path):
+    copy = type(finished)(tmp_path / "copy")
+    shutil.copytree(finished.folder, copy.folder)
+    results, made = copy.folder / "results" / "tiny", tmp_path / "made"
+    made.mkdir()
+    for clip in rows(results / "mix" / "val.csv"):
+        shutil.copy(results / "deploy" / "sdnn-seed1" / "clips" / f"{clip['clip']}.flac", made)
+    add(results, "theirs", made, {"parameters": 7})
+    for _ in range(2):
+        ended = copy.run()
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        board = {row["system"]: row for row in rows(results / "board" / "table.csv")}
+        assert board["theirs"]["parameters"] == "7"
+        assert board["theirs"]["si_snr"] == board["sdnn-seed1"]["si_snr"]
+        (results / "board" / "table.csv").unlink()
+    remove(results, "theirs")
+    ended = copy.run()
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert [row["system"] for row in rows(results / "board" / "table.csv")] == ["noisy", "sdnn-seed1"]
+    assert not (results / "score" / "theirs").exists()

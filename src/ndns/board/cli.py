@@ -45,6 +45,40 @@ def run(
     write_report(out / "report.html", evidence, board)
 
 
+@app.command("add")
+def add_(
+    name: Annotated[str, typer.Argument(help="name of the row")],
+    denoised: Annotated[Path, typer.Argument(help="folder with one recording a clip, called as the clip is")],
+    results: Annotated[Path, typer.Option(help="results/<study>")],
+    latency_ms: Annotated[float | None, typer.Option(help="how long the system waits; none: whole clip")] = None,
+    delay_ms: Annotated[float | None, typer.Option(help="lag of the recordings, removed before scoring")] = None,
+    parameters: Annotated[int | None, typer.Option(help="numbers that were learned")] = None,
+    size_kb: Annotated[float | None, typer.Option(help="KB of 1024 bytes")] = None,
+    macs_s: Annotated[float | None, typer.Option(help="multiply-accumulates of a second of audio")] = None,
+    power_proxy_ops_s: Annotated[float | None, typer.Option(help="the challenge's power proxy")] = None,
+    note: Annotated[str | None, typer.Option(help="what a reader of the row has to know")] = None,
+) -> None:
+    """Make recordings from any system a row of a study; it stays there until it is removed."""
+    from ndns.board.added import add
+
+    facts = {"latency_ms": latency_ms, "delay_ms": delay_ms, "parameters": parameters, "size_kb": size_kb}
+    facts |= {"macs_s": macs_s, "power_proxy_ops_s": power_proxy_ops_s, "note": note}
+    add(results, name, denoised, facts)
+    typer.echo(f"{name} is a row of {results.name}: run snakemake for this study again to score it and redo the board.")
+
+
+@app.command("remove")
+def remove_(
+    name: Annotated[str, typer.Argument(help="name of a row that was added")],
+    results: Annotated[Path, typer.Option(help="results/<study>")],
+) -> None:
+    """Take an added row away, with its scores; the recordings stay."""
+    from ndns.board.added import remove
+
+    remove(results, name)
+    typer.echo(f"{name} is no row of {results.name} any more: run snakemake for this study again to redo the board.")
+
+
 @app.command("show")
 def show(folder: Annotated[Path, typer.Argument(help="results/<study>/board")]) -> None:
     """Print the table of a study and where its report lies."""

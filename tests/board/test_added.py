@@ -1,0 +1,105 @@
+"""Rows of anybody's recordings: what is noted, and what is refused in which words."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ndns.audio.names import check_names, digest, recordings
+from ndns.board.added import add, read_added, remove
+from ndns.board.cli import app
+from ndns.errors import UserError
+from ndns.files import write_csv
+
+CLIPS = ["val_00000", "val_00001"]
+
+
+@pytest.fixture
+def results(tmp_path):
+    """A study with two clips of 1 s and one run."""
+    rows = [{"clip": clip, "seconds": 1.0} for clip in CLIPS]
+    write_csv(tmp_path / "results/toy/mix/val.csv", rows, ["clip", "seconds"])
+    (tmp_path / "results/toy/deploy/sdnn").mkdir(parents=True)
+    return tmp_path / "results/toy"
+
+
+@pytest.fixture
+def denoised(tmp_path):
+    """Recordings of both clips, one stereo at another rate."""
+    (tmp_path / "mine").mkdir()
+    soundfile.write(tmp_path / "mine/val_00000.wav", np.zeros(16_000), 16_000)
+    soundfile.write(tmp_path / "mine/val_00001.flac", np.zeros((48_000, 2)), 48_000)
+    return tmp_path / "mine"
+
+
+def test_what_is_noted_is_a_peer_with_its_hash(results, denoised):
+    app(
+        ["add", "mine", str(denoised), "--results", str(results), "--latency-ms", "8", "--note", "a: b"],
+        standalone_mode=False,
+    )
+    noted = yaml.safe_load((results / "added.yaml").read_text())
+    expected = {"peer": "folder", "folder": str(denoised), "sha256": digest(recordings(denoised))}
+    assert noted == {"mine": {**expected, "latency_ms": 8.0, "note": "a: b"}}
+
+
+def test_adding_again_replaces_and_removing_leaves_nothing_but_the_recordings(results, denoised):
+    first = add(results, "mine", denoised, {})
+    soundfile.write(denoised / "val_00000.wav", np.full(16_000, 0.5), 16_000)
+    second = add(results, "mine", denoised, {"parameters": 3})
+    add(results, "other", denoised, {})
+    assert first.sha256 != second.sha256
+    assert read_added(results)["mine"]["sha256"] == second.sha256
+    (results / "score/mine").mkdir(parents=True)
+    add(results, "mine", denoised, {})
+    remove(results, "mine")
+    assert list(read_added(results)) == ["other"]
+    assert not (results / "score/mine").exists()
+    remove(results, "other")
+    assert not (results / "added.yaml").exists()
+    assert len(recordings(denoised)) == 2
+    with pytest.raises(UserError, match=r"other: no such row was added .*none"):
+        remove(results, "other")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("sdnn", "has a row of this name"), ("noisy", "has a row of this name"), ("My-Row", "small letters")],
+)
+def test_names(results, denoised, name, said):
+    with pytest.raises(UserError, match=said):
+        add(results, name, denoised, {})
+    assert not (results / "added.yaml").exists()
+
+
+def test_files_that_do_not_match(results, denoised, tmp_path):
+    with pytest.raises(UserError, match="no such file; name the folder of a study"):
+        add(tmp_path, "mine", denoised, {})
+    with pytest.raises(UserError, match="nowhere: no such folder"):
+        add(results, "mine", tmp_path / "nowhere", {})
+    (denoised / "val_00001.flac").rename(denoised / "out1.flac")
+    with pytest.raises(UserError, match=r"no recording of val_00001 \(1 of the 2 clips .*it has out1\.flac.*val_00001"):
+        add(results, "mine", denoised, {})
+    soundfile.write(denoised / "val_00001.wav", np.zeros(14_000), 16_000)
+    with pytest.raises(UserError, match=r"val_00001\.wav: has 0\.88 s, but the clip val_00001 1\.00 s; give the whole"):
+        add(results, "mine", denoised, {})
+    soundfile.write(denoised / "val_00001.wav", np.zeros(64_000), 16_000)
+    with pytest.raises(UserError, match="is it another clip"):
+        add(results, "mine", denoised, {})
+    (denoised / "val_00001.wav").write_bytes(b"no sound")
+    with pytest.raises(UserError, match="cannot be read as audio"):
+        add(results, "mine", denoised, {})
+    assert not (results / "added.yaml").exists()
+
+
+@given(st.sets(st.sampled_from("abcdef")), st.sets(st.sampled_from("abcdef"), min_size=1))
+def test_names_match_exactly_if_every_clip_is_there(there, clips):
+    found = {name: Path(f"{name}.wav") for name in there}
+    if clips <= there:
+        check_names(found, sorted(clips), Path("d"), Path("m"))
+    else:
+        with pytest.raises(UserError, match=f"no recording of {min(clips - there)} "):
+            check_names(found, sorted(clips), Path("d"), Path("m"))
