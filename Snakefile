@@ -26,12 +26,14 @@ include: "rules/peer.smk"
 include: "rules/score.smk"
 include: "rules/cost.smk"
 include: "rules/board.smk"
+include: "rules/entry.smk"
 
 
 localrules:
     all,
     dataset,
     dns4,
+    entry,
 
 
 rule all:
@@ -48,3 +50,8 @@ rule dataset:
 rule dns4:
     input:
         FETCHED,
+
+
+rule entry:
+    input:
+        ENTRY,

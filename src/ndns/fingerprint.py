@@ -38,7 +38,7 @@ def fingerprint(stage: str) -> str:
 
 
 def _is_data(path: Path) -> bool:
-    return path.is_file() and path.suffix in {".html", ".css", ".js", ".csv", ".yaml"}
+    return path.is_file() and path.suffix in {".html", ".tex", ".css", ".js", ".csv", ".yaml"}
 
 
 @cache

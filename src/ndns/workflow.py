@@ -50,6 +50,11 @@ class Plan:
         """Runs that are deployed as an integer program, in the order of the configuration."""
         return [*self.trained, *self.imported]
 
+    @property
+    def entries(self) -> list[str]:
+        """Runs of the participant: what the study trained, or else imported in lava's own arithmetic."""
+        return list(self.trained) or [run for run in self.imported if self.mode(run) == "lava-0.10"]
+
     def mode(self, run: str) -> str:
         """Arithmetic of a deployed run."""
         return self.imported[run].mode if run in self.imported else "lava-0.10"

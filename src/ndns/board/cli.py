@@ -45,6 +45,34 @@ def run(
     write_report(out / "report.html", evidence, board)
 
 
+@app.command("entry")
+def entry(
+    study_name: Annotated[str, typer.Option("--study-name", help="name shown in the write-up")],
+    mix: Annotated[Path, typer.Option("--mix", help="results/<study>/mix/val.csv")],
+    out: Annotated[Path, typer.Option("--out", help="folder of the entry; replaced")],
+    scores: Annotated[Named, typer.Option("--scores", help="NAME=scores.csv, once a system; `noisy` is the mixture")],
+    programs: Annotated[Named, typer.Option("--programs", help="NAME=program.net, once a network to enter")],
+    costs: Annotated[Named | None, typer.Option("--costs", help="NAME=cost.json, once a run")] = None,
+    deployed: Annotated[Named | None, typer.Option("--deployed", help="NAME=manifest.csv, once a run")] = None,
+    histories: Annotated[Named | None, typer.Option("--histories", help="NAME=history.csv, once a trained run")] = None,
+    checkpoints: Annotated[Named | None, typer.Option("--checkpoints", help="NAME=checkpoint, once a run")] = None,
+    settings: Annotated[str, typer.Option("--settings", help="JSON text or file of the section `board`")] = "{}",
+) -> None:
+    """Write what the challenge asks of a participant: figures, write-up, frozen networks, inference in lava."""
+    from ndns.board.entry import write_entry
+    from ndns.board.inputs import pairs, read_evidence
+    from ndns.config import Board, settings_from
+
+    given = {"costs": costs, "deployed": deployed, "histories": histories, "programs": programs}
+    named = {name: pairs(f"--{name}", values or []) for name, values in given.items()}
+    evidence = read_evidence(study_name, mix, pairs("--scores", scores), **named)
+    board = settings_from(settings, Board)
+    if not write_entry(out, evidence, board, pairs("--checkpoints", checkpoints or [])):
+        typer.echo(
+            "pdflatex is absent, so the write-up is LaTeX only; install texlive-latex-base for the PDF.", err=True
+        )
+
+
 @app.command("add")
 def add_(
     name: Annotated[str, typer.Argument(help="name of the row")],
