@@ -31,6 +31,9 @@ def build() -> typer.Typer:
     app.add_typer(use.models_app, name="models")
     app.command("verify")(import_module("ndns.verify.cli").command)
     app.command("bands")(import_module("ndns.verify.cli").bands)
+    keeping = import_module("ndns.record.cli")
+    for command in (keeping.record, keeping.restore, keeping.explain):
+        app.command(command.__name__)(command)
     app.command("crate")(import_module("ndns.crate.cli").command)
     return app
 

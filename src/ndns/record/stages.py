@@ -2,10 +2,11 @@
 
 The one place that says so; `dvc.yaml`, `ndns record`, `ndns restore` and `ndns verify` follow it.
 
-`kept` artifacts are tracked by DVC and pushed to its remotes. `derived` ones are mixed or synthesized from seeds, large,
-and equal to the bit when computed again; their hashes stand in the job records of what read them.
+`kept` artifacts are tracked by DVC and pushed to its remotes. `derived` ones are synthesized or mixed from seeds,
+large, and equal to the bit when computed again; `jobs.json` holds their hashes.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -22,16 +23,22 @@ class Artifact:
     """A file, or with a `/` at its end a folder and all in it.
 
     Attributes:
-        path: relative to the checkout; `{study}` and `{corpus}` are names, `{fetch}` is the folder `fetch.root`.
-        store: where it is kept.
+        path: relative to the checkout; `{study}`, `{corpus}`, `{run}` are names, `{fetch}` is the folder `fetch.root`.
+        store: whether it is kept, or computed again, or lies outside of what the pipeline makes.
     """
 
     path: str
     store: Store = "kept"
 
-    def named(self, study: str, corpus: str, fetch: str = "data/dns4") -> str:
-        """Return the path with the names filled in."""
-        return self.path.format(study=study, corpus=corpus, fetch=fetch)
+    def holding(self, path: str, study: str, corpus: str, fetch: str) -> str | None:
+        """Return the artifact's own path, names filled in, if `path` is it or lies in it."""
+        names = {"study": study, "corpus": corpus, "fetch": fetch}
+        pattern = "".join(
+            "[^/]+" if part == "{run}" else re.escape(names.get(part[1:-1], part) if part.startswith("{") else part)
+            for part in re.split(r"(\{[a-z]+\})", self.path)
+        )
+        found = re.match(pattern, path)
+        return found[0] if found and (self.path.endswith("/") or found[0] == path) else None
 
 
 @dataclass(frozen=True)
@@ -65,39 +72,44 @@ STAGES = (
             Artifact("results/{study}/mix/val/", "derived"),
         ),
     ),
-    Stage("train", ("train",), (Artifact("results/{study}/train/"),)),
-    Stage("quantize", ("quantize",), (Artifact("results/{study}/quantize/"),)),
-    Stage("deploy", ("deploy", "peer"), (Artifact("results/{study}/deploy/"),)),
-    Stage("score", ("score",), (Artifact("results/{study}/score/"),)),
-    Stage("cost", ("cost", "peer"), (Artifact("results/{study}/cost/"),)),
+    Stage("train", ("train",), (Artifact("results/{study}/train/{run}/"),)),
+    Stage("quantize", ("quantize",), (Artifact("results/{study}/quantize/{run}/"),)),
+    Stage("deploy", ("deploy", "peer"), (Artifact("results/{study}/deploy/{run}/"),)),
+    Stage("score", ("score",), (Artifact("results/{study}/score/{run}/"),)),
+    Stage("cost", ("cost", "peer"), (Artifact("results/{study}/cost/{run}/"),)),
     Stage("board", ("board", "pareto"), (Artifact("results/{study}/board/"),)),
     Stage("record", (), (Artifact(JOBS), Artifact(CRATE), Artifact("results/{study}/added.yaml"))),
 )
 """In the order of the pipeline; `record` holds what is known about the run itself."""
 
 
-def artifact_of(path: str, study: str, corpus: str, fetch: str = "data/dns4") -> tuple[Stage, Artifact]:
-    """Return the stage and the line of the table that a path belongs to.
+def artifact_of(path: str, study: str, corpus: str, fetch: str = "data/dns4") -> tuple[Stage, Artifact, str]:
+    """Return the stage and the line of the table that a path belongs to, and that artifact's own path.
 
     Raises:
         UserError: none covers it.
 
-    >>> artifact_of("results/s/mix/val/00000.tar", "s", "c")[1].store
-    'derived'
+    >>> artifact_of("results/s/deploy/a/clips/1.flac", "s", "c")[2]
+    'results/s/deploy/a/'
     """
     for stage in STAGES:
         for artifact in stage.artifacts:
-            name = artifact.named(study, corpus, fetch)
-            if path == name or (name.endswith("/") and path.startswith(name)):
-                return stage, artifact
+            name = artifact.holding(path, study, corpus, fetch)
+            if name:
+                return stage, artifact, name
     raise UserError(f"{path}: no line of src/ndns/record/stages.py covers this file; add one to its stage.")
 
 
-def kept(paths: Iterable[str], study: str, corpus: str) -> list[tuple[Stage, list[str]]]:
-    """Return, for each stage, the names of those kept artifacts to which at least one of `paths` belongs."""
-    found: dict[str, dict[str, None]] = {}
+def kept(paths: Iterable[str], study: str, corpus: str, fetch: str) -> dict[str, list[str]]:
+    """Return stage name -> sorted paths of the kept artifacts to which at least one of `paths` belongs."""
+    found: dict[str, set[str]] = {stage.name: set() for stage in STAGES}
     for path in paths:
-        stage, artifact = artifact_of(path, study, corpus)
+        stage, artifact, name = artifact_of(path, study, corpus, fetch)
         if artifact.store == "kept":
-            found.setdefault(stage.name, {})[artifact.named(study, corpus)] = None
-    return [(stage, sorted(found[stage.name])) for stage in STAGES if stage.name in found]
+            found[stage.name].add(name)
+    return {stage: sorted(names) for stage, names in found.items() if names}
+
+
+def rules_of(stage: str) -> tuple[str, ...]:
+    """Return the rules of a stage."""
+    return next(entry.rules for entry in STAGES if entry.name == stage)

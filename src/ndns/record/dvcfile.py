@@ -1,0 +1,131 @@
+"""`dvc.yaml`: the table of stages in DVC's words. Written by `ndns record`, never by hand.
+
+Snakemake owns the graph; DVC holds hashes and moves data. So every stage is frozen: `dvc repro` runs none of them.
+"""
+
+from pathlib import Path
+
+import yaml
+
+from ndns.errors import UserError
+from ndns.files import write_text
+from ndns.record.stages import rules_of
+from ndns.record.study import Recorded
+from ndns.validation import load_yaml
+
+DVC_YAML = "dvc.yaml"
+DVC_LOCK = "dvc.lock"
+HEAD = """# Written by `ndns record` from src/ndns/record/stages.py; stages are frozen, since Snakemake runs them.
+"""
+
+
+def name_of(study: Recorded, stage: str) -> str:
+    """Return the name of a stage in dvc.yaml; studies share a corpus by its name.
+
+    Names of stages there have letters, digits, `-` and `_` only.
+    """
+    return f"corpus-{study.corpus}" if stage == "corpus" else f"{study.name}-{stage}"
+
+
+def entries(study: Recorded, remote: str | None) -> dict[str, dict]:
+    """Return the stages of a study as dvc.yaml has them.
+
+    Args:
+        study: the study.
+        remote: DVC's remote for its outputs; none: the default one.
+    """
+    config = study.config.relative_to(study.root).as_posix()
+    found, seen = {}, set()
+    artifacts = study.artifacts()
+    for stage, names in artifacts.items():
+        rules = rules_of(stage)
+        read = (
+            {path for job in study.graph.jobs if job.rule in rules for path in job.inputs} if stage != "record" else ()
+        )
+        above = {study.artifact(path)[2] for path in read if path in study.graph.makers} & seen
+        command = f"snakemake --cores 2 --configfile {config} --until {' '.join(rules)}"
+        paths = [name.rstrip("/") for name in names]
+        found[name_of(study, stage)] = {
+            "cmd": command if rules else f"ndns record {config}",
+            **({"deps": sorted(name.rstrip("/") for name in above)} if above else {}),
+            "outs": [{path: {"remote": remote}} for path in paths] if remote else paths,
+            "frozen": True,
+            "meta": {"studies": [study.name], "config": config},
+        }
+        seen.update(names)
+    return found
+
+
+def stages(root: Path) -> dict[str, dict]:
+    """Return the stages that dvc.yaml has now, empty without one."""
+    path = root / DVC_YAML
+    return (load_yaml(path).get("stages") or {}) if path.is_file() else {}
+
+
+def write(study: Recorded, remote: str | None) -> list[str]:
+    """Put a study's stages into dvc.yaml in place of those it had, and return their names.
+
+    Raises:
+        UserError: the corpus is recorded with settings' files that put it into another remote.
+    """
+    new, old = entries(study, remote), stages(study.root)
+    shared = name_of(study, "corpus")
+    if shared in old and shared in new:
+        others = [name for name in old[shared]["meta"]["studies"] if name != study.name]
+        if others:
+            new[shared] = {**old[shared], "outs": new[shared]["outs"]}
+            new[shared]["meta"] = {**old[shared]["meta"], "studies": sorted([*others, study.name])}
+    rest = {name: entry for name, entry in old.items() if study.name not in entry["meta"]["studies"] or name in new}
+    merged = {**rest, **new}
+    text = HEAD + yaml.safe_dump(
+        {"stages": dict(sorted(merged.items()))}, sort_keys=False, width=110, allow_unicode=True
+    )
+    path = study.root / DVC_YAML
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        write_text(path, text)
+    _prune_lock(study.root, merged)
+    return list(new)
+
+
+def names(root: Path, study: str | None) -> list[str]:
+    """Return the names of the stages of a study, or of all studies.
+
+    Raises:
+        UserError: the study is not recorded.
+    """
+    recorded = stages(root)
+    found = [name for name, entry in recorded.items() if study is None or study in entry["meta"]["studies"]]
+    if not found:
+        known = sorted({name for entry in recorded.values() for name in entry["meta"]["studies"]})
+        raise UserError(
+            f"{DVC_YAML}: the study {study!r} is not recorded here; recorded are: {', '.join(known) or 'none'}."
+            if study
+            else f"{root / DVC_YAML}: nothing is recorded in this checkout; run a study and `ndns record`."
+        )
+    return found
+
+
+def studies(root: Path) -> dict[str, str]:
+    """Return the recorded studies: name -> file of settings."""
+    return {
+        name: entry["meta"]["config"]
+        for stage, entry in stages(root).items()
+        for name in entry["meta"]["studies"]
+        if stage == f"{name}-record"
+    }
+
+
+def locked(root: Path) -> dict[str, dict]:
+    """Return dvc.lock: stage -> outputs with their hashes; empty without one."""
+    path = root / DVC_LOCK
+    return (load_yaml(path).get("stages") or {}) if path.is_file() else {}
+
+
+def _prune_lock(root: Path, stages: dict[str, dict]) -> None:
+    """Drop stages from dvc.lock that dvc.yaml no longer has."""
+    path = root / DVC_LOCK
+    old = load_yaml(path) if path.is_file() else {}
+    gone = set(old.get("stages") or {}) - set(stages)
+    if gone:
+        left = {name: entry for name, entry in old["stages"].items() if name not in gone}
+        write_text(path, yaml.safe_dump({**old, "stages": left}, sort_keys=False))

@@ -1,0 +1,106 @@
+"""`ndns restore`: fetch a recorded study, and let Snakemake know how each file was made."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ndns.errors import UserError
+from ndns.files import sha256_file
+from ndns.record import dvcfile, guard, jobs, store
+from ndns.record.stages import JOBS
+from ndns.record.study import Recorded, find
+
+
+@dataclass(frozen=True)
+class Restored:
+    """One study: how many files are in place, and what of it is not current with the present code and settings."""
+
+    study: Recorded
+    files: int
+    stale: list[str]
+    affected: int
+    jobs: int
+
+
+def restore(
+    root: Path, name: str | None, remote: str | None = None, force: bool = False, overrides: dict | None = None
+) -> list[Restored]:
+    """Fetch a study, or all recorded ones.
+
+    Args:
+        root: the checkout.
+        name: of the study; none: all.
+        remote: where from; none: where each was recorded to.
+        force: overwrite results that differ from what is recorded.
+        overrides: further keys, as for `snakemake --config`.
+
+    Raises:
+        UserError: not recorded, not fetchable, damaged, or in conflict with what lies here.
+    """
+    with guard.alone(root):
+        wanted = dvcfile.names(root, name)
+        configs = {key: value for key, value in dvcfile.studies(root).items() if name in (None, key)}
+        with store.repository(root) as repo:
+            _unconflicted(root, repo, wanted, force)
+            store.pull(repo, wanted, remote, force)
+        outs = [out["path"] for stage in wanted for out in dvcfile.locked(root)[stage]["outs"]]
+        for study in configs:
+            _install(root, study, outs)
+    return [_state(find(root, config, overrides)) for config in configs.values()]
+
+
+def _unconflicted(root: Path, repo: object, wanted: list[str], force: bool) -> None:
+    """Refuse to overwrite results that differ from what is recorded.
+
+    Raises:
+        UserError: there are such results, and force is not said.
+    """
+    if force:
+        return
+    status = repo.status(targets=wanted)
+    changed = [
+        path
+        for entry in status.values()
+        for item in entry
+        if isinstance(item, dict)
+        for path, state in item.get("changed outs", {}).items()
+        if state != "deleted" and _holds_files(root / path)
+    ]
+    if changed:
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        raise UserError(
+            f"{changed[0]}{more}: differs from what is recorded; `ndns record` keeps what is here, "
+            "`ndns restore --force` overwrites it."
+        )
+
+
+def _holds_files(path: Path) -> bool:
+    return path.is_file() or any(item.is_file() for item in path.rglob("*"))
+
+
+def _install(root: Path, study: str, outs: list[str]) -> None:
+    """Check what was fetched, install the job records and put times in order.
+
+    Args:
+        root: the checkout.
+        study: its name.
+        outs: files and folders that were fetched.
+
+    Raises:
+        UserError: a file is absent or not the recorded one.
+    """
+    published = jobs.load(root / JOBS.format(study=study))
+    places = [*map(Path, outs)]
+    fetched = {p: h for p, h in published.files.items() if any(Path(p).is_relative_to(place) for place in places)}
+    wrong = [p for p, h in fetched.items() if not (root / p).is_file() or sha256_file(root / p) != h]
+    if wrong:
+        raise UserError(
+            f"{wrong[0]}: is not what was recorded ({len(wrong)} such files); `ndns restore --force` fetches it."
+        )
+    jobs.install(root, published.jobs)
+    jobs.settle(root, published.jobs)
+
+
+def _state(study: Recorded) -> Restored:
+    audit = study.audit()
+    stale = [f"{job.outputs[0]}: {reason}" for job in audit.stale() for reason in audit.reasons[job.outputs]]
+    return Restored(study, len(study.files()), stale, len(audit.affected()), len(study.graph.jobs))

@@ -1,0 +1,125 @@
+"""DVC in this process: commit, push, pull, and the store inside the repository."""
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ndns.errors import UserError
+from ndns.record.dvcfile import locked, stages
+
+STORE = Path("reference/store")
+"""Where the remote `reference` lies: in the repository, so that a clone needs no network."""
+REMOTE = "reference"
+LIMIT = 10_000_000
+"""Bytes that the store in the repository may hold."""
+
+
+@contextmanager
+def repository(root: Path) -> Iterator[Any]:
+    """Open the checkout's DVC repository; what is received from any remote is hashed before it is used.
+
+    Raises:
+        UserError: not a DVC repository, or DVC fails in the block; the sentence says what it said.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.lock import LockError
+    from dvc.repo import Repo
+
+    if not (root / ".dvc").is_dir():
+        raise UserError(f"{root.resolve()}: no .dvc folder here; run this in a checkout of the project.")
+    logging.getLogger("dvc").setLevel(logging.ERROR)
+    try:
+        with Repo(str(root)) as repo:
+            for remote in repo.config["remote"].values():
+                remote["verify"] = True
+            yield repo
+    except LockError as error:
+        raise UserError(
+            f"{root.resolve()}: another DVC command runs in this checkout; wait for it ({error})."
+        ) from None
+    except DvcException as error:
+        raise UserError(f"DVC: {_chain(error)}") from None
+
+
+def _chain(error: BaseException) -> str:
+    """All that an error and its causes say, in one line."""
+    said: list[str] = []
+    cause: BaseException | None = error
+    while cause is not None:
+        text = " ".join(str(cause).split())
+        if text and text not in said:
+            said.append(text)
+        cause = cause.__cause__
+    return "; ".join(said)
+
+
+def commit(repo: Any, names: list[str]) -> None:
+    """Note the hashes of the outputs of stages in dvc.lock and copy what is new into the cache."""
+    for name in names:
+        repo.commit(target=name, force=True)
+
+
+def push(repo: Any, names: list[str], remote: str | None) -> int:
+    """Send what a remote lacks; return how many files that were."""
+    _known(repo, remote)
+    return repo.push(targets=names, remote=remote)
+
+
+def pull(repo: Any, names: list[str], remote: str | None, force: bool) -> dict:
+    """Fetch outputs and put them into place; return DVC's counts."""
+    _known(repo, remote)
+    return repo.pull(targets=names, remote=remote, force=force)
+
+
+def _known(repo: Any, remote: str | None) -> None:
+    if remote is not None and remote not in repo.config["remote"]:
+        known = ", ".join(sorted(repo.config["remote"])) or "none"
+        raise UserError(f"remote {remote!r} is unknown (known: {known}); add it with `dvc remote add {remote} URL`.")
+
+
+def is_reference(repo: Any, remote: str | None) -> bool:
+    """Tell whether a remote is the store in the repository."""
+    return (remote or repo.config["core"].get("remote")) == REMOTE
+
+
+def objects(store: Path) -> dict[str, Path]:
+    """Return MD5 -> file of everything in a DVC store."""
+    files = [path for path in (store / "files" / "md5").glob("??/*") if path.is_file()]
+    return {path.parent.name + path.name: path for path in files}
+
+
+def size(store: Path) -> int:
+    """Return the bytes that a store holds."""
+    return sum(path.stat().st_size for path in objects(store).values())
+
+
+def prune(root: Path) -> int:
+    """Delete from the store in the repository what no recorded stage refers to; return how many files that were."""
+    store = objects(root / STORE)
+    used = {digest for out in _in_reference(root) for digest in _referred(out["md5"], store)}
+    gone = set(store) - used
+    for digest in gone:
+        store[digest].unlink()
+        if not any(store[digest].parent.iterdir()):
+            store[digest].parent.rmdir()
+    return len(gone)
+
+
+def _in_reference(root: Path) -> list[dict]:
+    """Outputs in dvc.lock that belong to the store in the repository."""
+    found = []
+    entries = stages(root)
+    for name, entry in locked(root).items():
+        elsewhere = {path for out in entries[name]["outs"] if isinstance(out, dict) for path in out}
+        found += [out for out in entry.get("outs", []) if out["path"] not in elsewhere]
+    return found
+
+
+def _referred(digest: str, store: dict[str, Path]) -> set[str]:
+    """A hash and, for a list of a folder, all hashes on it."""
+    if not digest.endswith(".dir") or digest not in store:
+        return {digest}
+    return {digest, *(entry["md5"] for entry in json.loads(store[digest].read_text(encoding="utf-8")))}
