@@ -1,163 +1,124 @@
-"""Quality against effective multiply-accumulates and against bytes, over the widths and seeds of a study."""
+"""Pareto board of a study: quality against effective MACs and bytes, rounding, and the chip under each scenario."""
 
-import json
-import re
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
+from ndns.board.pareto_figure import figure
+from ndns.board.pareto_runs import read_runs
+from ndns.board.pareto_table import CHIP_COLUMNS, COLUMNS, DENSE, PTQ, chip_table, models_of, table
+from ndns.files import write_csv, write_text
+from ndns.loihi2.scenarios.published import workloads
 
-from ndns.board.svg import Scale, label, padded, ticks
-from ndns.errors import UserError
-from ndns.files import atomic_path, read_csv, write_csv, write_text
-
-COLUMNS = [
-    "model", "seeds", "si_snr_db", "si_snr_low_db", "si_snr_high_db", "si_snr_training_db", "effective_macs",
-    "elementwise_ops", "deployed_bytes", "parameters_nonzero", "energy_uj", "latency_us", "gain_of",
-]  # fmt: skip
-SCENARIO = "fitted"
+Rows = Sequence[Mapping[str, object]]
+PUBLISHED = "sparse_s5"
+"""Workload of `loihi2/scenarios/_published.yaml` whose ratios stand beside the modelled ones."""
 
 
-@dataclass(frozen=True)
-class Run:
-    """One trained and deployed network: means over the validation clips.
-
-    Attributes:
-        model: name in the configuration.
-        si_snr: of the integer network, dB.
-        parent: validation SI-SNR of the kept epoch in training (rounded in training where it was on, centred frames).
-        cost: content of cost.json.
-    """
-
-    model: str
-    si_snr: float
-    parent: float
-    cost: dict
-
-
-def read_runs(folder: Path) -> list[Run]:
-    """Read all runs of `results/<study>` that were scored and costed.
+def write(results: Path, out: Path) -> None:
+    """Write `pareto.csv`, `pareto_chip.csv`, `pareto.md` and `pareto.svg` of `results/<study>` into `out`.
 
     Raises:
-        UserError: there is none.
+        UserError: see `read_runs`.
     """
-    found = []
-    for path in sorted(folder.glob("cost/*/cost.json")):
-        run = path.parent.name
-        scores = folder / "score" / run / "scores.csv"
-        history = folder / "train" / run / "history.csv"
-        if not scores.is_file() or not history.is_file():
-            continue
-        values = [float(row["si_snr"]) for row in read_csv(scores, ("si_snr",)) if row["si_snr"]]
-        rows = read_csv(history, ("val_si_snr",))
-        kept = [row for row in rows if row.get("settled", "1") in ("1", "")] or rows[-1:]
-        parent = max(float(row["val_si_snr"]) for row in kept)
-        cost = json.loads(path.read_text(encoding="utf-8"))
-        found.append(Run(re.sub(r"-seed\d+$", "", run), float(np.mean(values)), parent, cost))
-    if not found:
-        raise UserError(f"{folder}: holds no trained run with scores and costs; run the study first.")
-    return found
+    models = models_of(read_runs(results))
+    rows, chip = table(models), chip_table(models)
+    drawn = figure(models)
+    write_csv(out / "pareto.csv", [_rounded(row) for row in rows], COLUMNS)
+    write_csv(out / "pareto_chip.csv", [_rounded(row) for row in chip], CHIP_COLUMNS)
+    write_text(out / "pareto.md", "\n\n".join([_front(rows), _rounding(rows), _chip(chip)]) + "\n")
+    write_text(out / "pareto.svg", drawn)
 
 
-def table(runs: list[Run]) -> list[dict[str, object]]:
-    """Return one row a model: means over seeds, with the lowest and the highest SI-SNR of a seed."""
-    rows = []
-    for model in dict.fromkeys(run.model for run in runs):
-        of = [run for run in runs if run.model == model]
-        mean = {key: float(np.mean([_figure(run.cost, key) for run in of])) for key in _FIGURES}
-        quality = [run.si_snr for run in of]
-        row: dict[str, object] = {"model": model, "seeds": len(of), "si_snr_db": round(float(np.mean(quality)), 3)}
-        row |= {"si_snr_low_db": round(min(quality), 3), "si_snr_high_db": round(max(quality), 3)}
-        row["si_snr_training_db"] = round(float(np.mean([run.parent for run in of])), 3)
-        rows.append(row | {key: float(f"{value:.4g}") for key, value in mean.items()})
+def _rounded(row: Mapping[str, object]) -> dict[str, object]:
+    """Keep 3 decimals of dB, 5 digits of all else; None becomes an empty cell."""
+
+    def cell(key: str, value: object) -> object:
+        if not isinstance(value, float):
+            return value
+        return round(value, 3) + 0.0 if key.endswith("_db") else float(f"{value:.5g}")
+
+    return {key: cell(key, value) for key, value in row.items()}
+
+
+def _front(rows: Rows) -> str:
+    cells = [
+        [
+            row["model"], row["seeds"], _band(row), _count(row["effective_macs"]), _count(row["elementwise_ops"]),
+            _count(row["synops"]), _count(row["neuron_ops"]), _count(row["deployed_bytes"]), _gain(row), _times(row["gain_bytes"]),
+        ]
+        for row in rows
+    ]  # fmt: skip
+    head = ["model", "seeds", "SI-SNR, dB", "effective MACs", "elementwise", "SynOps", "NeuronOps", "bytes"]
+    note = (
+        f"Gains: effective MACs (bytes) of the `{DENSE}` front at the same SI-SNR over the model's own; between two dense "
+        "networks the logarithm of the cost is linear in SI-SNR. In brackets: at the SI-SNR of the lowest and highest seed."
+    )
+    return _markdown([*head, "gain in MACs", "gain in bytes"], cells) + "\n\n" + note
+
+
+def _gain(row: Mapping[str, object]) -> str:
+    if row["gain_macs"] is None:
+        return str(row["remark"])
+    ends = [_times(row[f"gain_macs_{end}"]) or "outside" for end in ("low", "high")]
+    return f"{_times(row['gain_macs'])} ({ends[0]} .. {ends[1]})"
+
+
+def _rounding(rows: Rows) -> str:
+    others = {row["model"]: row for row in rows}
+    cells = []
     for row in rows:
-        row["gain_of"] = _gain(row, rows)
-    return rows
-
-
-_FIGURES = ("effective_macs", "elementwise_ops", "deployed_bytes", "parameters_nonzero", "energy_uj", "latency_us")
-
-
-def _figure(cost: dict, key: str) -> float:
-    scenario = cost["loihi2"]["scenarios"][SCENARIO]["value"]
-    return float(
-        {
-            "effective_macs": lambda: cost["synops_per_step_events"],
-            "elementwise_ops": lambda: cost["elementwise_ops_per_step"],
-            "deployed_bytes": lambda: cost["deployed_bytes"],
-            "parameters_nonzero": lambda: cost["parameters_nonzero"],
-            "energy_uj": lambda: scenario["free_running"]["step_j"] * 1e6,
-            "latency_us": lambda: scenario["frame_latency_s"] * 1e6,
-        }[key]()
+        if str(row["model"]).endswith(PTQ):
+            continue
+        after = others.get(f"{row['model']}{PTQ}")
+        own = [_db(row[key]) for key in ("si_snr_float_db", "si_snr_rounded_db", "si_snr_db", "gap_db", "gap_worst_db")]
+        without = [_db(after[key]) if after else "" for key in ("si_snr_float_db", "si_snr_db", "gap_db")]
+        cells.append([row["model"], *own, *without, _db(row["qat_gain_db"])])
+    head = ["model", "float", "rounded as in training", "integer", "gap", "worst seed's gap"]
+    return _markdown([*head, "PTQ: float", "PTQ: integer", "PTQ: gap", "integer, QAT - PTQ"], cells) + (
+        "\n\nSI-SNR in dB, all on the program's own causal frames; gap: float less integer. PTQ: trained without rounding, "
+        "quantized afterwards; the last column takes the seeds that both have."
     )
 
 
-def _gain(row: dict, rows: list[dict]) -> str:
-    """Say how many times fewer operations a network takes than the best dense one that is no better."""
-    rivals = [other for other in rows if other["model"].startswith("dense") and other["si_snr_db"] <= row["si_snr_db"]]
-    if row["model"].startswith("dense") or not rivals:
-        return ""
-    rival = max(rivals, key=lambda other: other["si_snr_db"])
-    return f"{rival['effective_macs'] / row['effective_macs']:.1f}x fewer MACs than {rival['model']} (no better)"
+def _chip(rows: Rows) -> str:
+    cells = [
+        [
+            row["scenario"], row["model"], f"{row['cores']:.0f}", _spread(row, "latency", "us"), _spread(row, "energy", "uj"),
+            _times(row["gain_latency"]), _times(row["gain_energy"]),
+        ]
+        for row in rows
+    ]  # fmt: skip
+    head = ["scenario", "model", "cores", "latency, us", "energy, uJ", "gain in latency", "gain in energy"]
+    factors = {figure.quantity: figure.factor for figure in workloads()[PUBLISHED].figures if figure.factor}
+    return _markdown(head, cells) + (
+        "\n\nLow, middle, high of each scenario; latency: a frame from input to output; energy: a frame where the next "
+        "follows at once, static power included. Gains as above, between two networks on the same modelled chip. Published: "
+        f"{factors['jetson_token_s']:g}x lower latency and {factors['jetson_token_j']:g}x less energy a frame, sparse on "
+        "Loihi 2 against dense in float32 on a Jetson Orin Nano: most of that is the change of machine."
+    )
 
 
-def write(folder: Path, out: Path) -> None:
-    """Write `pareto.csv`, `pareto.md` and `pareto.svg` of the study `folder` into `out`."""
-    rows = table(read_runs(folder))
-    write_csv(out / "pareto.csv", rows, COLUMNS)
-    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
-    lines += ["| " + " | ".join(str(row[key]) for key in COLUMNS) + " |" for row in rows]
-    write_text(out / "pareto.md", "\n".join(lines) + "\n")
-    with atomic_path(out / "pareto.svg") as temporary:
-        temporary.write_text(figure(rows), encoding="utf-8")
+def _markdown(head: Sequence[str], cells: Sequence[Sequence[object]]) -> str:
+    lines = [head, ["---"] * len(head), *cells]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
-def figure(rows: list[dict]) -> str:
-    """Return SVG: SI-SNR of the integer networks over effective MACs a frame, and over deployed bytes.
-
-    A point is the mean over seeds, its bar reaches from the lowest to the highest seed; lines join models of a kind.
-    """
-    parts = ['<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 900 380" font-family="sans-serif" font-size="12">']
-    parts.append('<rect width="900" height="380" fill="#fff"/>')
-    for index, (key, name) in enumerate(
-        (("effective_macs", "effective MACs a frame"), ("deployed_bytes", "deployed bytes"))
-    ):
-        parts += _panel(rows, key, name, 60 + 440 * index)
-    return "\n".join([*parts, "</svg>\n"])
+def _band(row: Mapping[str, object]) -> str:
+    low, high = _db(row["si_snr_low_db"]), _db(row["si_snr_high_db"])
+    return f"{_db(row['si_snr_db'])} ({low} .. {high})" if row["seeds"] != 1 else _db(row["si_snr_db"])
 
 
-def _panel(rows: list[dict], key: str, name: str, left: int) -> list[str]:
-    values = [row[key] for row in rows]
-    x = Scale(min(values) / 1.4, max(values) * 1.6, left, left + 360, log=True)
-    y = Scale(*padded([row[end] for row in rows for end in ("si_snr_low_db", "si_snr_high_db")]), 320, 30)
-    parts = [f'<path d="M{left} 30V320H{left + 360}" fill="none" stroke="#444"/>']
-    for value in ticks(y.low, y.high):
-        parts.append(f'<text x="{left - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{label(value)}</text>')
-    for power in range(0, 9):
-        for value in (10**power, 2 * 10**power, 5 * 10**power):
-            if x.low <= value <= x.high:
-                text = f"{value // 1000}k" if value >= 1000 else f"{value}"
-                parts.append(f'<text x="{x(value):.1f}" y="336" text-anchor="middle">{text}</text>')
-    parts.append(f'<text x="{left + 180}" y="358" text-anchor="middle">{name}</text>')
-    parts.append(f'<text x="{left}" y="20">SI-SNR, dB (integer network)</text>')
-    for kind, colour in _kinds(rows).items():
-        own = sorted((row for row in rows if _kind(row) == kind), key=lambda row: row[key])
-        line = " ".join(f"{x(row[key]):.1f},{y(row['si_snr_db']):.1f}" for row in own)
-        parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
-        for row in own:
-            at = x(row[key])
-            low, high = y(row["si_snr_low_db"]), y(row["si_snr_high_db"])
-            parts.append(f'<path d="M{at:.1f} {low:.1f}V{high:.1f}" stroke="{colour}" stroke-width="3" opacity="0.4"/>')
-            parts.append(f'<circle cx="{at:.1f}" cy="{y(row["si_snr_db"]):.1f}" r="4" fill="{colour}"/>')
-            parts.append(f'<text x="{at + 6:.1f}" y="{y(row["si_snr_db"]) - 6:.1f}">{row["model"]}</text>')
-    return parts
+def _spread(row: Mapping[str, object], part: str, unit: str) -> str:
+    return " / ".join(f"{row[f'{part}_{end}_{unit}']:.3g}" for end in ("low", "value", "high"))
 
 
-def _kind(row: dict) -> str:
-    return "_".join(part for part in row["model"].split("_") if not re.fullmatch(r"k\d+", part))
+def _count(value: object) -> str:
+    return f"{value:,.0f}".replace(",", " ")
 
 
-def _kinds(rows: list[dict]) -> dict[str, str]:
-    colours = ("#1f5fa8", "#c4571b", "#3d8a52", "#8a5aa8", "#777777")
-    kinds = list(dict.fromkeys(_kind(row) for row in rows))
-    return {kind: colours[index % len(colours)] for index, kind in enumerate(kinds)}
+def _db(value: object) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _times(value: object) -> str:
+    return "" if value is None else f"{value:.2f}x"
