@@ -19,8 +19,8 @@ rule corpus:
         "../envs/ndns.yaml"
     threads: 2
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=lambda w, attempt: 4000 * attempt,
+        runtime=2880 if STUDY.corpus.kind == "dns4" else 60,
     params:
         settings=settings(STUDY.corpus),
         code=fingerprint("corpus"),

@@ -23,8 +23,8 @@ rule cost:
         "../envs/ndns.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=lambda w, attempt: PLAN.activity_mb() * attempt,
+        runtime=lambda w, threads, attempt: PLAN.minutes(1000, threads, attempt),
     params:
         settings=settings(STUDY.cost),
         code=fingerprint("cost"),

@@ -22,8 +22,8 @@ rule deploy:
         "../envs/ndns.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=lambda w, attempt: 4000 * attempt,
+        runtime=lambda w, threads, attempt: PLAN.minutes(60, threads, attempt),
     params:
         mode=lambda w: PLAN.mode(w.run),
         backend=STUDY.deploy.backend,

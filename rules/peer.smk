@@ -22,8 +22,8 @@ rule peer:
         "../envs/ndns.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=lambda w, attempt: 4000 * attempt,
+        runtime=lambda w, threads, attempt: PLAN.minutes(5, threads, attempt),
     params:
         settings=lambda w: settings(PLAN.peers[w.run]),
         folder=subpath(output.manifest, parent=True),

@@ -1,7 +1,8 @@
-"""Purpose: integer programs, from our checkpoints and from weights that others released.
+"""Purpose: integer programs, from our checkpoints and from weights that others released; what their float parents reach.
 
-INPUTS: results/<study>/train/<run>/checkpoint.safetensors, or the file named by `models.<name>.weights`
-OUTPUTS: results/<study>/quantize/<run>/program.net
+INPUTS: results/<study>/train/<run>/checkpoint.safetensors, or the file named by `models.<name>.weights`;
+  for parents also results/<study>/mix/val.csv
+OUTPUTS: results/<study>/quantize/<run>/program.net, and of trained models, if a target asks for it, parent.csv
 """
 
 
@@ -32,3 +33,30 @@ rule quantize:
         "quantize {wildcards.run}"
     shell:
         "ndns quantize {params.source} {input:q} --out {output.program:q} 2> >(tee {log} >&2)"
+
+
+rule parent:
+    input:
+        checkpoint=f"{RESULTS}/train/{{run}}/checkpoint.safetensors",
+        mix=f"{RESULTS}/mix/val.csv",
+    output:
+        parent=f"{RESULTS}/quantize/{{run}}/parent.csv",
+    log:
+        f"logs/{STUDY.study}/parent_{{run}}.log",
+    benchmark:
+        f"benchmarks/{STUDY.study}/parent_{{run}}.tsv"
+    wildcard_constraints:
+        run=one_of(PLAN.trained),
+    conda:
+        "../envs/ndns.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        code=fingerprint("quantize"),
+    message:
+        "float parent of {wildcards.run}"
+    shell:
+        "ndns quantize --checkpoint {input.checkpoint:q} --mix {input.mix:q} --parent {output.parent:q}"
+        " 2> >(tee {log} >&2)"

@@ -21,8 +21,8 @@ rule score:
         "../envs/ndns.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=lambda w, attempt: 4000 * attempt,
+        runtime=lambda w, threads, attempt: PLAN.minutes(10, threads, attempt),
     params:
         settings=settings(STUDY.score),
         denoised=lambda w, input: (

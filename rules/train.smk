@@ -18,10 +18,11 @@ rule train:
         f"benchmarks/{STUDY.study}/train_{{run}}.tsv"
     conda:
         "../envs/ndns.yaml"
-    threads: lambda w: PLAN.trained[w.run][0].train.threads
+    threads: lambda w: PLAN.trained[w.run][0].train.threads + PLAN.trained[w.run][0].train.workers
     resources:
-        mem_mb=8000,
-        runtime=720,
+        mem_mb=lambda w, attempt: (8000 + 1500 * PLAN.trained[w.run][0].train.workers)
+        * attempt,
+        runtime=lambda w, attempt: 1440 * attempt,
         gpu=lambda w: 0 if PLAN.trained[w.run][0].train.accelerator == "cpu" else 1,
     params:
         settings=lambda w: PLAN.train_settings(w.run),

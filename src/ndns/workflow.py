@@ -1,5 +1,6 @@
 """What the rules ask about a study: its runs, their settings as tracked text, and the paths that name them."""
 
+import math
 import os
 import re
 import sys
@@ -58,6 +59,14 @@ class Plan:
     def mode(self, run: str) -> str:
         """Arithmetic of a deployed run."""
         return self.imported[run].mode if run in self.imported else "lava-0.10"
+
+    def minutes(self, speed: float, threads: int, attempt: int) -> int:
+        """Minutes that a job asks for: validation audio at `speed` x real time a thread, four times over; 30 or more.
+
+        A job that was stopped asks for twice, then three times as much.
+        """
+        audio = self.study.mix.val_clips * self.study.mix.seconds
+        return attempt * max(30, math.ceil(4 * audio / (60 * speed * threads)))
 
     def train_settings(self, run: str) -> str:
         """Settings of one trained run; other seeds of the model do not appear, so adding one reruns nothing else."""

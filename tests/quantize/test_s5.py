@@ -1,5 +1,6 @@
 """S5 from float weights to integers: near the float network, alike in every way of running, counted event by event."""
 
+import copy
 import functools
 import sys
 from pathlib import Path
@@ -102,6 +103,16 @@ def test_pruned_weights_stay_zero_and_4_bits_are_4_bits():
         *(getattr(n.ssm, name) for n in nodes[1:-1] for name in ("b_re", "c_re")),
     ]
     assert 0.05 < sum(np.count_nonzero(w) for w in weights) / sum(w.size for w in weights) <= 0.31
+
+
+def test_a_feature_that_hardly_ever_fires_leaves_the_integers_to_the_others():
+    net = copy.deepcopy(network("sparse"))
+    for block in net.blocks:
+        block.norm.running_var[:4] = 1e-12
+    for index, block in enumerate(net.blocks):
+        plain = block.d * block.norm.weight
+        assert (block.folded(net.sparsifier, f"block{index}").d.abs() <= 32 * plain.abs()).all()
+        assert len(np.unique(program_of(net).nodes[1 + index].ssm.d[4:])) > 10
 
 
 def test_a_checkpoint_without_observed_ranges_is_refused(tmp_path):

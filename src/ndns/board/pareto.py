@@ -44,14 +44,16 @@ def _front(rows: Rows) -> str:
     cells = [
         [
             row["model"], row["seeds"], _band(row), _count(row["effective_macs"]), _count(row["elementwise_ops"]),
-            _count(row["synops"]), _count(row["neuron_ops"]), _count(row["deployed_bytes"]), _gain(row), _times(row["gain_bytes"]),
+            _count(row["synops"]), _count(row["neuron_ops"]), _count(row["deployed_bytes"]), _gain(row),
+            _times(row["gain_bytes"]),
         ]
         for row in rows
     ]  # fmt: skip
     head = ["model", "seeds", "SI-SNR, dB", "effective MACs", "elementwise", "SynOps", "NeuronOps", "bytes"]
     note = (
-        f"Gains: effective MACs (bytes) of the `{DENSE}` front at the same SI-SNR over the model's own; between two dense "
-        "networks the logarithm of the cost is linear in SI-SNR. In brackets: at the SI-SNR of the lowest and highest seed."
+        f"Gains: effective MACs (bytes) of the `{DENSE}` front at the same SI-SNR over the model's own; between two "
+        "dense networks the logarithm of the cost is linear in SI-SNR. In brackets: at the SI-SNR of the lowest "
+        "and highest seed."
     )
     return _markdown([*head, "gain in MACs", "gain in bytes"], cells) + "\n\n" + note
 
@@ -75,15 +77,16 @@ def _rounding(rows: Rows) -> str:
         cells.append([row["model"], *own, *without, _db(row["qat_gain_db"])])
     head = ["model", "float", "rounded as in training", "integer", "gap", "worst seed's gap"]
     return _markdown([*head, "PTQ: float", "PTQ: integer", "PTQ: gap", "integer, QAT - PTQ"], cells) + (
-        "\n\nSI-SNR in dB, all on the program's own causal frames; gap: float less integer. PTQ: trained without rounding, "
-        "quantized afterwards; the last column takes the seeds that both have."
+        "\n\nSI-SNR in dB, all on the program's own causal frames; gap: float less integer. PTQ: trained without "
+        "rounding, quantized afterwards; the last column takes the seeds that both have."
     )
 
 
 def _chip(rows: Rows) -> str:
     cells = [
         [
-            row["scenario"], row["model"], f"{row['cores']:.0f}", _spread(row, "latency", "us"), _spread(row, "energy", "uj"),
+            row["scenario"], row["model"], f"{row['cores']:.0f}", _spread(row, "latency", "us"),
+            _spread(row, "energy", "uj"),
             _times(row["gain_latency"]), _times(row["gain_energy"]),
         ]
         for row in rows
@@ -92,9 +95,10 @@ def _chip(rows: Rows) -> str:
     factors = {figure.quantity: figure.factor for figure in workloads()[PUBLISHED].figures if figure.factor}
     return _markdown(head, cells) + (
         "\n\nLow, middle, high of each scenario; latency: a frame from input to output; energy: a frame where the next "
-        "follows at once, static power included. Gains as above, between two networks on the same modelled chip. Published: "
-        f"{factors['jetson_token_s']:g}x lower latency and {factors['jetson_token_j']:g}x less energy a frame, sparse on "
-        "Loihi 2 against dense in float32 on a Jetson Orin Nano: most of that is the change of machine."
+        "follows at once, static power included. Gains as above, between two networks on the same modelled chip. "
+        "Published: "
+        f"{factors['jetson_token_s']:g}x lower latency and {factors['jetson_token_j']:g}x less energy a frame, sparse "
+        "on Loihi 2 against dense in float32 on a Jetson Orin Nano: most of that is the change of machine."
     )
 
 

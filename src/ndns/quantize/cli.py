@@ -11,7 +11,7 @@ from ndns.errors import UserError
 
 
 def command(
-    out: Annotated[Path, typer.Option(help="integer program to write, netx HDF5")],
+    out: Annotated[Path | None, typer.Option(help="integer program to write, netx HDF5")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="checkpoint.safetensors of `ndns train`")] = None,
     import_: Annotated[
         Path | None, typer.Option("--import", help="network.net (netx) or network.pt (slayer state dict)")
@@ -19,6 +19,10 @@ def command(
     sha256: Annotated[str | None, typer.Option(help="expected SHA-256 of the imported file")] = None,
     mask_delay: Annotated[
         int | None, typer.Option(min=0, max=8, help="frames by which |STFT| waits for the mask (imported files)")
+    ] = None,
+    mix: Annotated[Path | None, typer.Option(help="manifest of clips for --parent")] = None,
+    parent: Annotated[
+        Path | None, typer.Option(help="table to write: SI-SNR of the checkpoint's float network on the clips of --mix")
     ] = None,
 ) -> None:
     """Turn a checkpoint or released weights into an integer program that lava and the engine run alike."""
@@ -32,6 +36,16 @@ def command(
         raise UserError(
             "ndns quantize: --sha256 and --mask-delay belong to --import; a checkpoint brings its settings."
         )
+    if (parent is None) != (mix is None) or (parent and not checkpoint):
+        raise UserError("ndns quantize: --parent, --mix and --checkpoint belong together.")
+    if out is None and parent is None:
+        raise UserError("ndns quantize: nothing to write; give --out or --parent.")
+    if parent:
+        from ndns.quantize.parent import write_parent
+
+        write_parent(checkpoint, mix, parent)
+    if out is None:
+        return
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         program = quantize_checkpoint(checkpoint) if checkpoint else import_network(import_, sha256, mask_delay)
