@@ -1,7 +1,8 @@
-"""Purpose: the tables and the report of a study.
+"""Purpose: the tables and the report of a study; on request the Pareto front of its trained models.
 
-INPUTS: scores, costs, histories, denoised clips of all runs, results/<study>/mix/val.csv
-OUTPUTS: results/<study>/board/report.html, table.csv, metricsboard_track_1_validation.yml
+INPUTS: scores, costs, histories, denoised clips of all runs, results/<study>/mix/val.csv; for the front also parent.csv
+OUTPUTS: results/<study>/board/report.html, table.csv, metricsboard_track_1_validation.yml;
+  pareto.csv, pareto_chip.csv, pareto.md, pareto.svg
 """
 
 
@@ -50,9 +51,10 @@ rule pareto:
     input:
         scores=expand(f"{RESULTS}/score/{{run}}/scores.csv", run=PLAN.trained),
         costs=expand(f"{RESULTS}/cost/{{run}}/cost.json", run=PLAN.trained),
-        histories=expand(f"{RESULTS}/train/{{run}}/history.csv", run=PLAN.trained),
+        parents=expand(f"{RESULTS}/quantize/{{run}}/parent.csv", run=PLAN.trained),
     output:
         table=f"{RESULTS}/board/pareto.csv",
+        chip=f"{RESULTS}/board/pareto_chip.csv",
         figure=f"{RESULTS}/board/pareto.svg",
         text=f"{RESULTS}/board/pareto.md",
     log:

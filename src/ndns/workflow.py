@@ -68,6 +68,14 @@ class Plan:
         audio = self.study.mix.val_clips * self.study.mix.seconds
         return attempt * max(30, math.ceil(4 * audio / (60 * speed * threads)))
 
+    def activity_mb(self) -> int:
+        """MB for a job that holds the activity of all validation clips: 12 bytes a step and layer (of 16), and a copy.
+
+        A step is taken as 8 ms.
+        """
+        steps = self.study.mix.val_clips * self.study.mix.seconds / 0.008
+        return 2000 + math.ceil(2 * 12 * 16 * steps / 1e6)
+
     def train_settings(self, run: str) -> str:
         """Settings of one trained run; other seeds of the model do not appear, so adding one reruns nothing else."""
         model, seed = self.trained[run]

@@ -70,6 +70,14 @@ def test_pattern_of_no_runs_matches_nothing():
     assert not re.fullmatch(one_of([]), "")
 
 
+def test_memory_and_minutes_follow_the_audio():
+    hour = plan({**CONFIG, "mix": {"val_clips": 120, "seconds": 30.0}})
+    assert hour.activity_mb() - plan({**CONFIG, "mix": {"val_clips": 1, "seconds": 1.0}}).activity_mb() >= 170
+    assert hour.minutes(10, 2, 1) == 30
+    assert hour.minutes(1, 2, 1) == 120
+    assert hour.minutes(1, 2, 3) == 360
+
+
 def test_wrong_study_is_refused():
     with pytest.raises(UserError, match="unknown key"):
         plan({**CONFIG, "mixx": {}})

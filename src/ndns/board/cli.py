@@ -150,7 +150,7 @@ def audit_(
 @app.command()
 def pareto(
     results: Annotated[Path, typer.Argument(help="results/<study>")],
-    out: Annotated[Path, typer.Option(help="folder for pareto.csv, pareto.md, pareto.svg")],
+    out: Annotated[Path, typer.Option(help="folder for pareto.csv, pareto_chip.csv, pareto.md, pareto.svg")],
 ) -> None:
     """Draw quality against effective MACs and bytes over a study's models and seeds."""
     from ndns.board.pareto import write

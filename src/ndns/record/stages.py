@@ -73,7 +73,7 @@ STAGES = (
         ),
     ),
     Stage("train", ("train",), (Artifact("results/{study}/train/{run}/"),)),
-    Stage("quantize", ("quantize",), (Artifact("results/{study}/quantize/{run}/"),)),
+    Stage("quantize", ("quantize", "parent"), (Artifact("results/{study}/quantize/{run}/"),)),
     Stage("deploy", ("deploy", "peer"), (Artifact("results/{study}/deploy/{run}/"),)),
     Stage("score", ("score",), (Artifact("results/{study}/score/{run}/"),)),
     Stage("cost", ("cost", "peer"), (Artifact("results/{study}/cost/{run}/"),)),
