@@ -76,6 +76,8 @@ def verify(inquiry: Inquiry, verification: Verification, say: Callable[[str], No
         UserError: an artifact without a claim, no job record, a run that fails.
     """
     records = _current(job_records(inquiry.root, *inquiry.names), inquiry.plan)
+    if not verification.target:
+        _whole(inquiry, records)
     earlier = [path for path in _files(inquiry, inquiry.root) if _index(inquiry, path) < inquiry.aim.first]
     inquiry.scratch.link_outside(inquiry.plan.study)
     inquiry.scratch.give(earlier)
@@ -98,6 +100,13 @@ def verify(inquiry: Inquiry, verification: Verification, say: Callable[[str], No
                 inquiry.scratch.give([path])
     if not verification.outcomes:
         raise UserError(f"{verification.target or verification.study}: nothing of it is recorded; run the study first.")
+
+
+def _whole(inquiry: Inquiry, records: list[Record]) -> None:
+    """Refuse a study that stopped half-way: what is absent on both sides would agree."""
+    last = f"results/{inquiry.names[0]}/board/report.html"
+    if last not in {record.path for record in records}:
+        raise UserError(f"{last}: the study did not run to its end; run it, or name a stage to verify.")
 
 
 def _current(records: list[Record], plan: Plan) -> list[Record]:
