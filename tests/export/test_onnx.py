@@ -38,9 +38,9 @@ def sdnn(mask_delay: int, max_delay: int = 0) -> torch.nn.Module:
 def networks() -> dict[str, torch.nn.Module]:
     """Float S5, S5 that learned with rounding (pruned, relufied), SDNNs with all kinds of waiting."""
     return {
-        "s5": trained("dense", steps=20),
-        "s5_rounded": trained("dense_qat", steps=20),
-        "s5_sparse": trained("sparse", steps=20),
+        "s5": trained("dense", steps=4),
+        "s5_rounded": trained("dense_qat", steps=4),
+        "s5_sparse": trained("sparse", steps=4),
         "sdnn": sdnn(1),
         "sdnn_delays": sdnn(3, max_delay=9),
         "sdnn_no_wait": sdnn(0, max_delay=2),
@@ -156,7 +156,7 @@ def test_the_command_writes_what_it_checked(networks, tmp_path, form):
     arguments = ["onnx", str(tmp_path / "checkpoint.safetensors"), str(out), "--form", form]
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    assert "differs from torch by at most" in result.output
+    assert "largest difference from torch on noise: " in result.output
     onnx.checker.check_model(out)
     assert Runner(out).run(np.zeros(16)).shape == (16,)
 
