@@ -12,7 +12,7 @@ from ndns.audio.io import RATE, read, to_pcm16, write_pcm16
 from ndns.metrics.si_snr import si_snr
 
 LAYERS = {"input": (257, 512), "hidden1": (512, 512), "hidden2": (512, 257)}
-QUALITY = ["si_snr", "si_snri_data", "si_snri_encdec", "ovrl", "sig", "bak", "p808", "pesq", "estoi"]
+QUALITY = ["si_snr", "si_snri_data", "si_snri_encdec", "si_snr_aligned", "ovrl", "sig", "bak", "p808", "pesq", "estoi"]
 
 
 @dataclass
@@ -98,6 +98,7 @@ def build(root: Path, clips: int = 6, seconds: float = 1.5, speech: list[Path] =
                 "si_snr": after,
                 "si_snri_data": after - before,
                 "si_snri_encdec": after - before,
+                "si_snr_aligned": after,
             }
             quality |= {
                 "ovrl": 3 - share,

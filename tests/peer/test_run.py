@@ -148,6 +148,10 @@ def test_rnnoise_lag_is_removed(mix):
     assert clips[0].any()
     assert abs(cost["latency"]["network_ms"]) < 1
     assert cost["latency"]["algorithmic_ms"] == 30.0
+    weights = 65 * 3 * 128 + 128 * 3 * 384 + 6 * 384 * 1152 + 3 * 1152 + 1536 * 32 + 1536
+    assert cost["macs_s"] == 100 * weights, "shapes of the layers: two convolutions, three GRUs, two readouts"
+    assert cost["parameters"] == weights + 128 + 384 + 6 * 1152 + 32 + 1
+    assert 2500 < cost["size_kb"] < 4 * cost["parameters"] / 1024
 
 
 def test_noisereduce_is_said_to_hear_the_whole_clip(mix):

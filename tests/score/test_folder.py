@@ -8,7 +8,7 @@ import soxr
 from ndns.config import Score
 from ndns.errors import UserError
 from ndns.score.folder import score_folder
-from ndns.score.scores import FOLDER_COLUMNS, read_scores
+from ndns.score.scores import COLUMNS, read_scores
 from ndns.score.tables import delay_note
 
 QUICK = Score(dnsmos=False, pesq=False, estoi=False)
@@ -41,7 +41,7 @@ def test_a_folder_scores_as_the_study_does(study, folders) -> None:
             assert row[metric] == pytest.approx(reference[metric], abs=1e-3)
         assert row["delay_samples"] == 0
     text = (folders["clean"].parent / "out.csv").read_text(encoding="utf-8")
-    assert text.splitlines()[0].split(",") == FOLDER_COLUMNS
+    assert text.splitlines()[0].split(",") == COLUMNS
     assert len(read_scores(folders["clean"].parent / "out.csv")) == 3
 
 

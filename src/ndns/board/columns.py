@@ -24,6 +24,7 @@ QUALITY_COLUMNS = (
     Column("si_snr", "SI-SNR", "dB", 2, 1),
     Column("si_snri_data", "SI-SNRi data", "dB", 2, 1),
     Column("si_snri_encdec", "SI-SNRi enc+dec", "dB", 2, 1),
+    Column("si_snr_aligned", "SI-SNR aligned", "dB", 2, 1),
     Column("ovrl", "OVRL", "1–5", 2, 1),
     Column("sig", "SIG", "1–5", 2, 1),
     Column("bak", "BAK", "1–5", 2, 1),
@@ -57,6 +58,10 @@ MEANINGS = (
     (
         "SI-SNRi enc+dec",
         "Improvement over the mixture after encoder and decoder alone, so that a lossy front end earns nothing.",
+    ),
+    (
+        "SI-SNR aligned",
+        "SI-SNR after a constant delay of the output is removed: above SI-SNR where a system is late.",
     ),
     (
         "OVRL, SIG, BAK",

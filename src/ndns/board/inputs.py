@@ -12,7 +12,8 @@ from ndns.errors import UserError
 from ndns.files import read_csv, sha256_file
 
 NOISY = "noisy"
-QUALITY = ("si_snr", "si_snri_data", "si_snri_encdec", "ovrl", "sig", "bak", "p808", "pesq", "estoi")
+SI_SNR = ("si_snr", "si_snri_data", "si_snri_encdec", "si_snr_aligned")
+QUALITY = (*SI_SNR, "ovrl", "sig", "bak", "p808", "pesq", "estoi")
 COST = (
     "power_proxy_ops_s",
     "power_proxy_events_ops_s",

@@ -22,6 +22,20 @@ def run(
     run_peer(settings_from(settings, Peer), mix, out, cost)
 
 
+@app.command("weights")
+def weights(
+    folder: Annotated[Path, typer.Argument(help="becomes weights_root of a study")],
+    table: Annotated[
+        Path | None, typer.Option(help="CSV with file, url, sha256, licence; none: those named here")
+    ] = None,
+) -> None:
+    """Fetch the released weights that the folder lacks, by URL and hash."""
+    from ndns.peer.weights import TABLE, fetch_weights
+
+    for file, how in fetch_weights(folder, table or TABLE).items():
+        typer.echo(f"{how:8} {folder / file}")
+
+
 @app.command("list")
 def list_() -> None:
     """Name the peers."""

@@ -5,10 +5,24 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 CPUS = os.cpu_count() or 1
 
-app = typer.Typer(no_args_is_help=True, help="Quality of denoised clips: SI-SNR, DNSMOS, PESQ, ESTOI.")
+
+class Commands(TyperGroup):
+    """`ndns score DENOISED CLEAN` means `ndns score folder DENOISED CLEAN`."""
+
+    def resolve_command(self, ctx, args):
+        """Take a first word that is no command for a folder."""
+        return super().resolve_command(ctx, args if args[0] in self.commands else ["folder", *args])
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    help="Quality of denoised clips: SI-SNR, DNSMOS, PESQ, ESTOI. `ndns score DENOISED CLEAN` scores folders.",
+)
 
 Settings = Annotated[str, typer.Option(help="section `score`: JSON text, or a JSON or YAML file")]
 Out = Annotated[Path, typer.Option(help="the table to write, scores.csv")]
@@ -28,17 +42,16 @@ def run_command(
     """Score the clips of a study."""
     from ndns.config import Score, settings_from
     from ndns.score.study import score_study
-    from ndns.score.tables import means_table
 
     rows = score_study(mix, denoised, out, settings_from(settings, Score), jobs)
-    _print(means_table(rows, str(out)))
+    _report(rows, str(out))
 
 
 @app.command("folder")
 def folder_command(
     denoised: Annotated[Path, typer.Argument(help="folder of a system's output")],
     clean: Annotated[Path, typer.Argument(help="folder of the clean references")],
-    out: Out,
+    out: Annotated[Path | None, typer.Option(help="the table to write; none: <name of DENOISED>_scores.csv")] = None,
     noisy: Annotated[Path | None, typer.Option(help="folder of the noisy inputs; gives the SI-SNR gains")] = None,
     settings: Settings = "{}",
     jobs: Jobs = CPUS,
@@ -48,13 +61,11 @@ def folder_command(
     """Score recordings from any system, matched by name; any rate, any channel count."""
     from ndns.config import Score, settings_from
     from ndns.score.folder import score_folder
-    from ndns.score.tables import delay_note, means_table
 
+    out = out or Path(f"{denoised.resolve().name}_scores.csv")
     rows = score_folder(denoised, clean, noisy, out, settings_from(settings, Score), jobs, partial, trim)
-    _print(means_table(rows, str(denoised)))
-    note = delay_note(rows)
-    if note:
-        _print(note)
+    _report(rows, str(denoised))
+    _print(f"a row for each clip: {out}")
 
 
 @app.command("compare")
@@ -82,6 +93,15 @@ def show_command(
     rows = read_scores(scores)
     _print(means_table(rows, str(scores)))
     _print(conditions_table(rows, metric))
+
+
+def _report(rows: list[dict[str, object]], title: str) -> None:
+    from ndns.score.tables import delay_note, means_table
+
+    _print(means_table(rows, title))
+    note = delay_note(rows)
+    if note:
+        _print(note)
 
 
 def _print(what: object) -> None:

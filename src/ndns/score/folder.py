@@ -13,9 +13,9 @@ from ndns.config import Score
 from ndns.errors import UserError
 from ndns.files import sha256_bytes, sha256_file
 from ndns.fingerprint import fingerprint
-from ndns.score.clip import Row, measure, measure_alignment
+from ndns.score.clip import Row, measure
 from ndns.score.parallel import journaled
-from ndns.score.scores import FOLDER_COLUMNS, Scores, write_scores
+from ndns.score.scores import COLUMNS, Scores, write_scores
 
 LOUDEST = 8.0
 """Resampling and float files may pass full scale a little; beyond this the file is not scaled to 1."""
@@ -73,7 +73,7 @@ def score_folder(
     journal = out.with_name(f"{out.name}.journal")
     measured = journaled(score_files, {keys[name]: clip for name, clip in clips.items()}, journal, jobs)
     rows: Scores = [{"clip": name, **measured[keys[name]]} for name in clips]
-    write_scores(out, rows, FOLDER_COLUMNS)
+    write_scores(out, rows, COLUMNS)
     journal.unlink(missing_ok=True)
     return rows
 
@@ -94,7 +94,7 @@ def score_files(files: Files) -> Row:
             )
     shortest = min(map(len, signals))
     output, reference, mixture = [*(signal[:shortest] for signal in signals), None][:3]
-    return measure(output, reference, mixture, files.settings) | measure_alignment(output, reference)
+    return measure(output, reference, mixture, files.settings)
 
 
 def _samples(path: Path) -> np.ndarray:

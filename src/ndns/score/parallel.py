@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from threadpoolctl import threadpool_limits
+
 from ndns.errors import UserError
 
 Task = TypeVar("Task")
@@ -61,7 +63,9 @@ def _finished(function: Callable[[Task], Row], tasks: Mapping[str, Task], jobs: 
     jobs = min(jobs, len(tasks))
     if jobs <= 1:
         for key, task in tasks.items():
-            yield key, function(task)
+            with threadpool_limits(1):  # sums depend on the number of threads, scores must not
+                row = function(task)
+            yield key, row
         return
     with _one_thread_each():
         context = multiprocessing.get_context("spawn")

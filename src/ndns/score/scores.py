@@ -7,9 +7,9 @@ from ndns.errors import UserError
 from ndns.files import read_csv, write_csv
 
 CONDITIONS = ("snr_db", "level_dbfs", "noise_label")
-QUALITY = ("si_snr", "si_snri_data", "si_snri_encdec", "ovrl", "sig", "bak", "p808", "pesq", "estoi")
+SI_SNR = ("si_snr", "si_snri_data", "si_snri_encdec", "si_snr_aligned", "delay_samples")
+QUALITY = (*SI_SNR, "ovrl", "sig", "bak", "p808", "pesq", "estoi")
 COLUMNS = ["clip", *CONDITIONS, *QUALITY]
-FOLDER_COLUMNS = [*COLUMNS, "si_snr_aligned", "delay_samples"]
 
 LABELS = {
     "si_snr": "SI-SNR, dB",
