@@ -290,7 +290,7 @@ def test_best_of_the_networks_is_bold_and_never_the_mixture(evidence):
     html = render(evidence, Board())
     quality = html.split('<caption class="hidden">Quality of each system')[1].split("</table>")[0]
     rows = {re.search(r'data-sort="([^"]*)"', row).group(1): row for row in quality.split("<tr")[2:]}
-    assert rows["sdnn-seed1"].count("<b>") == 8
+    assert rows["sdnn-seed1"].count("<b>") == 9
     assert rows["noisy"].count("<b>") == 0
     cost = html.split('<caption class="hidden">Cost of each system')[1].split("</table>")[0]
     assert "<b>11.50</b>" in cost
