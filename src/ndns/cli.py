@@ -29,6 +29,7 @@ def build() -> typer.Typer:
     use = import_module("ndns.use.cli")
     app.command("denoise")(use.denoise_command)
     app.add_typer(use.models_app, name="models")
+    app.command("demo")(import_module("ndns.demo.cli").command)
     app.command("verify")(import_module("ndns.verify.cli").command)
     app.command("bands")(import_module("ndns.verify.cli").bands)
     keeping = import_module("ndns.record.cli")
