@@ -75,6 +75,22 @@ def test_the_tone_is_where_the_picture_is_bright(server, recording):
     assert picture.max() == 255
 
 
+def routed_j(placement, messages: dict[str, int], constants: dict) -> float:
+    """Return the joules of all hops, core by core: a message goes to each core of the next layer."""
+    following, total = {"input": "hidden1", "hidden1": "output"}, 0.0
+    for source in placement.cores:
+        if source.population not in following:
+            continue
+        of_layer = [core for core in placement.cores if core.population == source.population]
+        part = (source.stop - source.start) / sum(core.stop - core.start for core in of_layer)
+        for target in placement.cores:
+            if target.population == following[source.population]:
+                across = abs(source.column - target.column) * constants["hop_x_j"]["value"]
+                along = abs(source.row - target.row) * constants["hop_y_j"]["value"]
+                total += messages[source.population] * part * (across + along)
+    return total
+
+
 def test_energy_is_operations_times_the_scenarios_joules(sound):
     rng = np.random.default_rng(2)
     nodes = (
@@ -92,6 +108,9 @@ def test_energy_is_operations_times_the_scenarios_joules(sound):
     steps, neurons = x.shape[1], 33 + 24 + 33
     dynamic = steps * neurons * constants["neuron_update_j"]["value"]
     dynamic += seen.synops_per_step.sum() * constants["synop_j"]["value"]
+    dynamic += routed_j(
+        analyst.placements["fitted"], dict(zip(seen.layers, seen.events_per_step.sum(axis=1))), constants
+    )
     fitted, seconds = rows["fitted"]["value"], steps * 16 / 16_000
     assert fitted["dynamic_j"] == pytest.approx(dynamic)
     assert fitted["static_j"] == pytest.approx(constants["static_w"]["value"] * seconds)
