@@ -109,7 +109,7 @@ def test_energy_is_operations_times_the_scenarios_joules(sound):
     dynamic = steps * neurons * constants["neuron_update_j"]["value"]
     dynamic += seen.synops_per_step.sum() * constants["synop_j"]["value"]
     dynamic += routed_j(
-        analyst.placements["fitted"], dict(zip(seen.layers, seen.events_per_step.sum(axis=1))), constants
+        analyst.placements["fitted"], dict(zip(seen.layers, seen.events_per_step.sum(axis=1), strict=True)), constants
     )
     fitted, seconds = rows["fitted"]["value"], steps * 16 / 16_000
     assert fitted["dynamic_j"] == pytest.approx(dynamic)
