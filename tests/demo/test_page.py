@@ -5,7 +5,6 @@ import json
 
 import numpy as np
 import pytest
-from selenium.webdriver.support.ui import WebDriverWait
 
 pytestmark = pytest.mark.browser
 FINISHED = "document.querySelectorAll('#scenarios tbody tr').length == 4"
@@ -32,6 +31,8 @@ def size(browser, width: int, scheme: str = "light") -> None:
 
 def wait(page, condition: str) -> None:
     """Wait until a JavaScript expression holds."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
     WebDriverWait(page, 40, poll_frequency=0.05).until(lambda driver: driver.execute_script(f"return {condition}"))
 
 

@@ -242,7 +242,7 @@ def test_a_taken_port_and_an_absent_model_are_named(server, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"--port \d+: cannot be had"):
         Server(server.server_address[1], str(server.sources["s5_sparse"].path))
-    with pytest.raises(UserError, match="no model is here yet"):
+    with pytest.raises(UserError, match="no model is here"):
         Server(0)
     with pytest.raises(UserError, match=r"absent.net: no such file"):
         Server(0, "absent.net")

@@ -68,9 +68,9 @@ def test_names_that_fit_none_or_several_list_what_there_is(home):
 def test_without_a_name_the_only_run_is_taken(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(registry, "CHECKOUT", tmp_path / "elsewhere")
-    with pytest.raises(UserError, match=r"no model is here yet; `ndns restore` .* `make run`"):
+    with pytest.raises(UserError, match=r"no model is here: .* `make run`"):
         find(None)
-    with pytest.raises(UserError, match="no model is here yet"):
+    with pytest.raises(UserError, match="no model is here"):
         find("s5-sparse")
     netx.write(Path("results/smoke/quantize/sdnn-seed1/program.net"), passing(8, 2))
     assert find(None).path.parts[-2] == "sdnn-seed1"

@@ -171,8 +171,8 @@ def _run(name: str | None, checkpoint: bool, listed: list[str]) -> Source:
     there = ", ".join([*listed, *found])
     if not there:
         raise UserError(
-            "no model is here yet; `ndns restore` fetches the reference models, `make run` trains one, "
-            "and a file can be named too."
+            f"no model is here: {REGISTRY} lists none and no study was run; `make run` trains one, "
+            "or name the file of a network."
         )
     if not fitting:
         raise UserError(f"model {name!r}: no such file, reference model or run; there are {there}.")
