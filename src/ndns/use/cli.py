@@ -104,3 +104,29 @@ def add(
     from ndns.use import registry
 
     registry.add(Path(), name, program, checkpoint, description)
+
+
+@models_app.command()
+def card(
+    model: Annotated[str, typer.Argument(help="a reference model or a run of a study")],
+    out: Annotated[Path | None, typer.Option(help="default: docs/models/<name>.md")] = None,
+    config: Annotated[Path | None, typer.Option(help="settings of the study; default: config/<study>.yaml")] = None,
+    attribution: Annotated[
+        list[Path] | None, typer.Option(help="table of a corpus with columns file and attribution; repeatable")
+    ] = None,
+    note: Annotated[list[str] | None, typer.Option(help="a sentence for the limits; repeatable")] = None,
+) -> None:
+    """Write a model's card from the results of the study that made it."""
+    from ndns.use import card as cards
+    from ndns.use import evidence, registry
+    from ndns.use.model import read_program
+
+    found = evidence.read(model, config, attribution)
+    default = Path("docs/models") / f"{found.name.rpartition('/')[2]}.md"
+    again = ["ndns", "models", "card", model]
+    for option, value in (("--out", out), ("--config", config)):
+        again += [option, value.as_posix()] if value else []
+    for option, values in (("--attribution", [path.name for path in attribution or []]), ("--note", note or [])):
+        again += [word for value in values for word in (option, value)]
+    cards.write(found, read_program(registry.find(model)), out or default, note or [], again)
+    print(out or default)

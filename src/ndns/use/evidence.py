@@ -1,0 +1,158 @@
+"""What a study knows about one network that it made: the files from which a model card is written."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ndns.errors import UserError
+from ndns.files import read_csv, sha256_file
+from ndns.use import registry
+from ndns.validation import load_yaml
+
+METRICS = ("si_snr", "ovrl", "sig", "bak", "p808", "pesq", "estoi")
+NOISY = "noisy"
+Scores = dict[str, dict[str, Any]]
+"""Rows of `scores.csv` by clip, with numbers (None for an empty cell) in place of text."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Recordings that were used: rows of a manifest that are `ok`; (licence, attribution) where they are known."""
+
+    name: str
+    rows: list[dict[str, str]]
+    attributions: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that a card says, as read from files.
+
+    Attributes:
+        name: of the model, or the run's where it is no reference model.
+        description: of the registry, or empty.
+        program: its file.
+        sha256, checkpoint_sha256: of the files; the second is None without a checkpoint.
+        study, run: names.
+        config: the study's file of settings.
+        settings: its content.
+        corpora: recordings.
+        scores: rows of every system of the study that was scored, by its name.
+        cost: content of cost.json.
+        history: rows of history.csv, empty for a network that was not trained here.
+    """
+
+    name: str
+    description: str
+    program: Path
+    sha256: str
+    checkpoint_sha256: str | None
+    study: str
+    run: str
+    config: Path
+    settings: dict[str, Any]
+    corpora: list[Corpus]
+    scores: dict[str, Scores]
+    cost: dict[str, Any]
+    history: list[dict[str, str]]
+
+    @property
+    def model(self) -> str:
+        """Name of the model in the study's settings: the run's without its seed."""
+        return self.run.rpartition("-seed")[0] or self.run
+
+    @property
+    def siblings(self) -> list[str]:
+        """Scored runs of the same model, this one included."""
+        return [run for run in self.scores if (run.rpartition("-seed")[0] or run) == self.model]
+
+
+def read(model: str | None, config: Path | None = None, attributions: list[Path] | None = None) -> Evidence:
+    """Gather what the study that made a network knows about it.
+
+    Args:
+        model: what `registry.find` takes; its program may lie anywhere, the run is found by its hash.
+        config: the study's settings; none: `config/<study>.yaml`.
+        attributions: tables with the columns `file` and `attribution`, for licences that ask for the author's name.
+
+    Raises:
+        UserError: no run made this program, or a file of the study is missing or malformed.
+    """
+    source = registry.find(model)
+    program, entry = source.verified(), _entry(source.name)
+    sha256 = sha256_file(program)
+    made = [path for path in registry.runs().values() if sha256_file(path) == sha256]
+    if not made:
+        raise UserError(
+            f"{program}: no run below results/ made this program, so nothing is known about it; "
+            "`ndns restore` fetches the recorded studies."
+        )
+    study, run = made[0].parents[2].name, made[0].parent.name
+    results = made[0].parents[2]
+    config = config or results.parents[1] / f"config/{study}.yaml"
+    settings = load_yaml(config)
+    checkpoint = results / "train" / run / registry.CHECKPOINT
+    history = checkpoint.with_name("history.csv")
+    return Evidence(
+        name=entry.name if entry else source.name,
+        description=entry.description if entry else "",
+        program=made[0],
+        sha256=sha256,
+        checkpoint_sha256=sha256_file(checkpoint) if checkpoint.is_file() else None,
+        study=study,
+        run=run,
+        config=config,
+        settings=settings,
+        corpora=_corpora(results.parents[1] / "data", settings, attributions or []),
+        scores=_all_scores(results / "score", run),
+        cost=_json(results / "cost" / run / "cost.json"),
+        history=read_csv(history, ["epoch", "val_si_snr"]) if history.is_file() else [],
+    )
+
+
+def _entry(name: str) -> registry.Entry | None:
+    return next((entry for entry in registry.entries() if entry.name == name), None)
+
+
+def _all_scores(folder: Path, run: str) -> dict[str, Scores]:
+    """Return the scores of all systems; those of other clips than the run's are left out."""
+    own = _scores(folder / run / "scores.csv")
+    found = {path.parent.name: _scores(path) for path in sorted(folder.glob("*/scores.csv"))}
+    return {name: rows for name, rows in found.items() if rows.keys() == own.keys()}
+
+
+def _scores(path: Path) -> Scores:
+    numbers = ("snr_db", "level_dbfs", "si_snri_data", *METRICS)
+    rows = read_csv(path, ["clip", "noise_label", *numbers])
+    try:
+        return {row["clip"]: {**row, **{key: float(row[key]) if row[key] else None for key in numbers}} for row in rows}
+    except ValueError as error:
+        raise UserError(f"{path}: {error}; run the score stage again.") from None
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run the cost stage, or `ndns restore`.") from None
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}: not JSON ({error}); run the cost stage again.") from None
+
+
+def _corpora(data: Path, settings: dict[str, Any], tables: list[Path]) -> list[Corpus]:
+    """Return the study's corpus and the further ones it trained on, `data/<corpus>/more/<name>`, where they are."""
+    folder = data / settings.get("corpus", {}).get("name", "synthetic")
+    more = [folder / "more" / section["name"] for section in settings.get("more", [])]
+    known = dict(pair for table in tables for pair in _attributions(table))
+    found = []
+    for path in [folder, *(path for path in more if (path / "manifest.csv").is_file())]:
+        rows = read_csv(path / "manifest.csv", ["path", "kind", "label", "split", "seconds", "licence", "status"])
+        rows = [row for row in rows if row["status"] == "ok"]
+        named = {(row["licence"], known[row["path"]]) for row in rows if row["path"] in known}
+        found.append(Corpus(path.name, rows, sorted(named)))
+    return found
+
+
+def _attributions(table: Path) -> list[tuple[str, str]]:
+    return [(row["file"], row["attribution"]) for row in read_csv(table, ["file", "attribution"])]
