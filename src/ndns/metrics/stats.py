@@ -116,10 +116,10 @@ def breakdown(
 def band(value: float, width: float = 5.0) -> str:
     """Name the band of `width` that holds `value`; its lower bound belongs to it.
 
-    >>> band(-5.0), band(4.9), band(20)
+    >>> band(-5.0), band(-0.0), band(20)
     ('-5 to 0', '0 to 5', '20 to 25')
     """
-    low = float(np.floor(value / width) * width)
+    low = float(np.floor(value / width) * width) + 0.0  # not "-0"
     return f"{low:g} to {low + width:g}"
 
 
