@@ -92,3 +92,16 @@ def test_score_tables_that_cannot_be_read(tmp_path) -> None:
     write_csv(path, [], COLUMNS)
     with pytest.raises(UserError, match=r"a\.csv: holds no clip"):
         read_scores(path)
+
+
+def test_two_folders_need_no_command(study, tmp_path, monkeypatch) -> None:
+    """`ndns score DENOISED CLEAN --noisy NOISY` writes <DENOISED>_scores.csv here."""
+    monkeypatch.chdir(tmp_path)
+    clips, val = study.denoised.parent / "clips", study.mix.parent / "val"
+    output = run(clips, val / "clean", "--noisy", val / "noisy", "--settings", QUICK, "--jobs", "1")
+    rows = read_scores(tmp_path / "clips_scores.csv")
+    assert len(rows) == 3
+    assert all(row["si_snri_data"] == pytest.approx(10.46, abs=0.3) for row in rows)
+    assert "clips_scores.csv" in output
+    with pytest.raises(UserError, match="absent: no such folder"):
+        run(tmp_path / "absent", val / "clean")
