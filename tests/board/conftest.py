@@ -181,6 +181,16 @@ def _scenario(number: int) -> dict:
     return {"title": "constants & ranges", "cores": len(placement), "placement": placement, **ends}
 
 
+@pytest.fixture(scope="module")
+def report(tmp_path_factory) -> Path:
+    """The report of such a study, rendered once a module."""
+    from ndns.board.cli import app
+
+    files = build(tmp_path_factory.mktemp("report") / "toy")
+    app(["run", *files.options(), "--out", str(files.root / "board")], standalone_mode=False)
+    return files.root / "board" / "report.html"
+
+
 @pytest.fixture
 def study(tmp_path) -> Files:
     """A fresh study of 6 clips of 1.5 s (one noise label holds HTML) with runs sdnn-seed1 and intel_sdnn."""

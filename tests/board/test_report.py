@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ndns.audio.io import read_pcm16, write_pcm16
-from ndns.board import listen, sections
+from ndns.board import compare, listen, sections
 from ndns.board.inputs import pairs, read_evidence
 from ndns.board.report import render
 from ndns.config import Board
@@ -234,7 +234,7 @@ def test_ranks_run_from_best_to_worst(values, count):
 def test_bands_hold_each_clip_once(evidence):
     snr = [-5.0, -0.01, 0.0, 4.99, 5.0, 19.9]
     clips = [replace(clip, snr_db=value) for clip, value in zip(evidence.clips, snr, strict=True)]
-    found = sections.bands(replace(evidence, clips=clips))
+    found = compare.groups(replace(evidence, clips=clips), "snr")
     assert [(band.name, band.clips) for band in found] == [
         ("−5 to 0", 2),
         ("0 to 5", 2),
@@ -244,6 +244,36 @@ def test_bands_hold_each_clip_once(evidence):
     values = evidence.runs[1].quality["si_snri_data"]
     assert found[0].values[1][0] == "intel_sdnn"
     assert found[0].values[1][1].mean == pytest.approx(values[:2].mean())
+
+
+def test_levels_and_noises_have_groups_of_their_own(evidence):
+    levels = [-35.0, -31.0, -30.0, -20.1, -20.0, -16.0]
+    clips = [replace(clip, level_dbfs=value) for clip, value in zip(evidence.clips, levels, strict=True)]
+    found = compare.groups(replace(evidence, clips=clips), "level")
+    assert [(group.name, group.clips) for group in found] == [
+        ("−35 to −30", 2),
+        ("−30 to −25", 1),
+        ("−25 to −20", 1),
+        ("−20 to −15", 2),
+    ]
+    fan, rain = compare.groups(evidence, "noise")
+    assert (fan.name, rain.name) == ("fan", "rain & <b>wind</b>")
+    values = evidence.runs[0].quality["si_snri_data"]
+    assert (fan.values[0][1].mean, rain.values[0][1].mean) == pytest.approx((values[::2].mean(), values[1::2].mean()))
+    html = render(evidence, Board())
+    assert html.count("rain &amp; &lt;b&gt;wind&lt;/b&gt;") >= 2
+
+
+def test_differences_are_paired_and_tested(evidence):
+    leader, other = evidence.runs
+    better = other.quality["si_snri_data"] + np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+    leader = replace(leader, quality={**leader.quality, "si_snri_data": better})
+    ((name, cells),) = compare.against(replace(evidence, systems=[evidence.noisy, leader, other]), leader)
+    assert name == "intel_sdnn"
+    assert cells[0]["text"] == "−0.35"
+    assert cells[0]["p"] == "p = 0.031", "two of the 64 sign patterns of six clips are as extreme"
+    assert cells[2] == {"text": "–", "interval": "", "p": ""}, "no PESQ"
+    assert compare.against(replace(evidence, systems=[evidence.noisy, leader]), leader) == []
 
 
 def test_activity_is_events_over_neurons(evidence):

@@ -36,6 +36,7 @@ class Clip:
     clean: Path
     seconds: float
     snr_db: float
+    level_dbfs: float
     noise_label: str
 
 
@@ -187,7 +188,7 @@ def read_evidence(
 
 
 def _clips(mix: Path) -> list[Clip]:
-    rows = read_csv(mix, ["clip", "noisy", "clean", "seconds", "snr_db", "noise_label"])
+    rows = read_csv(mix, ["clip", "noisy", "clean", "seconds", "snr_db", "level_dbfs", "noise_label"])
     if not rows:
         raise UserError(f"{mix}: holds no clips; run the mix stage again.")
     return [
@@ -197,6 +198,7 @@ def _clips(mix: Path) -> list[Clip]:
             clean=mix.parent / row["clean"],
             seconds=_number(row["seconds"], mix, "seconds"),
             snr_db=_number(row["snr_db"], mix, "snr_db"),
+            level_dbfs=_number(row["level_dbfs"], mix, "level_dbfs"),
             noise_label=row["noise_label"],
         )
         for row in rows

@@ -8,7 +8,7 @@ import jinja2
 from markupsafe import Markup
 
 from ndns import __version__
-from ndns.board import charts, sections
+from ndns.board import charts, compare, sections
 from ndns.board.chip import swatch as core_swatch
 from ndns.board.columns import COST_COLUMNS, MEANINGS, QUALITY_COLUMNS, interval, number, table_rows
 from ndns.board.inputs import Evidence
@@ -52,7 +52,7 @@ def _content(evidence: Evidence, settings: Board) -> dict[str, Any]:
     entries = published()
     middle = ranks(leader.quality["si_snri_data"], 1) if leader else []
     clip = evidence.clips[middle[0][1] if middle else 0]
-    found_bands = sections.bands(evidence)
+    conditions = [(title, compare.groups(evidence, key)) for key, (title, _) in compare.CONDITIONS.items()]
     activity = sections.activity(evidence, clip.name)
     curves, quantity = sections.training(evidence)
     return {
@@ -71,8 +71,10 @@ def _content(evidence: Evidence, settings: Board) -> dict[str, Any]:
         "published": entries,
         "players": players(evidence, leader, settings.players) if leader else [],
         "range_db": RANGE_DB,
-        "bands": found_bands,
-        "bands_chart": charts.bands(found_bands) if evidence.runs else None,
+        "against": compare.against(evidence, leader) if leader else [],
+        "against_columns": compare.COLUMNS,
+        "conditions": conditions,
+        "bands_chart": charts.bands(conditions[0][1]) if evidence.runs else None,
         "activity": activity,
         "activity_clip": clip.name,
         "activity_chart": charts.panels(activity["panels"], "time, s", "event rate, %") if activity["panels"] else None,

@@ -14,9 +14,7 @@ from ndns.board.published import Published
 from ndns.board.scatter import Axis, Point, scatter
 from ndns.board.table import algorithmic_ms, estimate
 from ndns.errors import UserError
-from ndns.metrics.stats import band
 
-BAND_DB = 5
 POINTS = 240
 """Points of an activity curve; steps in between are averaged."""
 ALLOWED_MS = 40.0
@@ -113,21 +111,6 @@ def _against(
         else:
             without.append(run.name)
     return scatter(points, published, axis), without
-
-
-def bands(evidence: Evidence) -> list[charts.Band]:
-    """Return the SI-SNR improvement in bands of `BAND_DB` of the clips' SNR."""
-    names = np.array([band(clip.snr_db, BAND_DB) for clip in evidence.clips])
-    found = []
-    for name in dict.fromkeys(band(clip.snr_db, BAND_DB) for clip in sorted(evidence.clips, key=lambda c: c.snr_db)):
-        inside = names == name
-        values = {
-            look: (run.name, value)
-            for look, run in enumerate(evidence.runs)
-            if (value := estimate(run.quality["si_snri_data"][inside]))
-        }
-        found.append(charts.Band(name.replace("-", "−"), int(inside.sum()), values))
-    return found
 
 
 def activity(evidence: Evidence, clip: str) -> dict[str, Any]:
