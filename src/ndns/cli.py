@@ -2,10 +2,12 @@
 
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import typer
 
 from ndns.errors import UserError
+from ndns.files import disk_problem
 
 STAGES = ("corpus", "mix", "train", "quantize", "deploy", "score", "cost", "board")
 
@@ -43,6 +45,10 @@ def main() -> None:
     """Run the command line; input that the caller can mend ends with one sentence and exit code 2."""
     try:
         build()()
-    except UserError as error:
-        print(f"ndns: {error}", file=sys.stderr)
+    except Exception as error:
+        known = isinstance(error, UserError)
+        problem = str(error) if known else disk_problem(error, Path(getattr(error, "filename", None) or "."))
+        if problem is None:
+            raise
+        print(f"ndns: {problem}", file=sys.stderr)
         sys.exit(2)

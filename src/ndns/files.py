@@ -1,27 +1,60 @@
 """Small helpers for files that must be whole or absent: atomic writes, hashes, CSV tables."""
 
 import csv
+import errno
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from ndns.errors import UserError
 
+FULL = 64 * 1024
+"""A disk with fewer free bytes is full."""
+
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` (same suffix); it is renamed to `path` only if the block succeeds."""
+    """Yield a temporary path beside `path` (same suffix); it is renamed to `path` only if the block succeeds.
+
+    Raises:
+        UserError: the disk is full or must not be written.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         os.replace(temporary, path)
+    except Exception as error:
+        if problem := disk_problem(error, path):
+            raise UserError(problem) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def disk_problem(error: Exception, path: Path) -> str | None:
+    """Return a sentence if an error while writing `path` is the disk's, None for any other.
+
+    Libraries tell a full disk each in their own way (libsndfile in none), so the space that is left is looked at too.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    place = getattr(error, "filename", None) or path
+    if number in (errno.EACCES, errno.EPERM):
+        return f"{place}: {os.strerror(number)}; mend the permissions of file and folder."
+    if number == errno.EROFS:
+        return f"{path}: lies on a read-only file system; make it writable or choose another folder."
+    full = number in (errno.ENOSPC, errno.EDQUOT) or (not isinstance(error, UserError) and _free(path) < FULL)
+    return f"{path}: no space left on the disk; free some, then run the same command again." if full else None
+
+
+def _free(path: Path) -> int:
+    """Bytes left on the disk of the nearest folder that exists."""
+    return shutil.disk_usage(next(folder for folder in path.absolute().parents if folder.is_dir())).free
 
 
 def write_text(path: str | Path, text: str) -> None:

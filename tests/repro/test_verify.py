@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,27 +12,7 @@ from safetensors.numpy import save_file
 
 pytestmark = pytest.mark.workflow
 TINY = "--study", "tiny.yaml"
-SHUFFLE = """
-import os, random
-_listdir, _scandir, _random = os.listdir, os.scandir, random.Random(5)
-
-def _shuffled(entries):
-    entries = list(entries)
-    _random.shuffle(entries)
-    return entries
-
-class _Scandir:
-    def __init__(self, path="."):
-        self._it = iter(_shuffled(_scandir(path)))
-    __iter__ = lambda self: self
-    __next__ = lambda self: next(self._it)
-    __enter__ = lambda self: self
-    __exit__ = lambda self, *_: None
-    close = lambda self: None
-
-os.listdir = lambda *path: _shuffled(_listdir(*path))
-os.scandir = _Scandir
-"""
+SHUFFLED = Path(__file__).parent / "shuffled"
 """Files come in another order, as on another file system."""
 
 
@@ -41,12 +22,10 @@ def found(checkout):
 
 def test_a_recomputation_in_another_place_time_and_order_holds_every_claim(complete, tmp_path):
     """Another folder with a space and unicode in its name, time zone, locale, umask, hash seed, file order, one job."""
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site" / "sitecustomize.py").write_text(SHUFFLE)
     checkout = complete.copy(tmp_path / "a checkout in Ünïcode 雑音")
     settings = {"TZ": "Asia/Kathmandu", "LC_ALL": "C", "PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "1"}
     call = ["verify", *TINY, "--jobs", "1", "--json", "found.json", "--scratch", str(tmp_path / "scratch copy ü")]
-    result = checkout.ndns(*call, PYTHONPATH=str(tmp_path / "site"), **settings)
+    result = checkout.ndns(*call, PYTHONPATH=str(SHUFFLED), **settings)
     assert result.returncode == 0, result.stdout + result.stderr
     artifacts = found(checkout)["artifacts"]
     unequal = [artifact["path"] for artifact in artifacts if artifact["reached"] != "bytes"]

@@ -1,5 +1,6 @@
 """Reading, checking and writing recordings. Inside the pipeline audio is 16 kHz mono, float in [-1, 1) or PCM16."""
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,8 +138,10 @@ def write_pcm16(path: str | Path, pcm: np.ndarray, rate: int = RATE) -> None:
     """Write int16 samples `(samples,)` or `(samples, channels)` atomically as .flac or .wav."""
     if Path(path).suffix.lower() not in (".flac", ".wav"):
         raise UserError(f"{path}: can write .wav and .flac only.")
+    encoded = io.BytesIO()  # libsndfile itself does not notice a disk that fills up with a file's last block
+    soundfile.write(encoded, pcm, rate, format=Path(path).suffix[1:], subtype="PCM_16")
     with atomic_path(path) as temporary:
-        soundfile.write(temporary, pcm, rate, subtype="PCM_16")
+        temporary.write_bytes(encoded.getbuffer())
 
 
 def _reason(error: Exception) -> str:

@@ -1,15 +1,15 @@
 """The same function over many items, in one or several processes, results in the order of the items."""
 
 import multiprocessing
-import os
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import connection
 from typing import TypeVar
+
+from ndns.errors import UserError
+from ndns.processes import LOST, follow_parent
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -34,27 +34,16 @@ def each(
                 advance()
             return
         executor = ProcessPoolExecutor(
-            min(jobs, len(items)), mp_context=multiprocessing.get_context("spawn"), initializer=_follow_parent
+            min(jobs, len(items)), mp_context=multiprocessing.get_context("spawn"), initializer=follow_parent
         )
         try:
             for item, result in zip(items, executor.map(function, items, chunksize=chunk), strict=True):
                 yield item, result
                 advance()
+        except BrokenProcessPool:
+            raise UserError(LOST) from None
         finally:
             executor.shutdown(wait=True, cancel_futures=True)
-
-
-def _follow_parent() -> None:
-    """Leave Ctrl-C to the parent, and end when it is gone: a killed run leaves no process behind."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-
-
-def _end_with(sentinel: int) -> None:
-    connection.wait([sentinel])
-    os._exit(1)
 
 
 @contextmanager

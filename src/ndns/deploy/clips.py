@@ -1,9 +1,9 @@
 """Runs a program on the noisy clips of a mixture manifest, several at a time, and goes on where it stopped."""
 
 import shutil
-import signal
 import sys
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from ndns.loihi2.backends import mode_named, runner
 from ndns.loihi2.denoiser import Denoiser, decode_clip, delay_samples, encode_clip, framing
 from ndns.loihi2.engine import Activity
 from ndns.loihi2.program import Program
+from ndns.processes import LOST, follow_parent
 
 COLUMNS = ["clip", "denoised", "sha256", "removed_delay_samples"]
 
@@ -88,6 +89,8 @@ def run_all(job: Job, tasks: list[tuple[str, Path, Path, str]], jobs: int) -> No
         try:
             for future in track(as_completed(futures), len(futures), "deploy"):
                 future.result()
+        except BrokenProcessPool:
+            raise UserError(LOST) from None
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -109,8 +112,8 @@ def _start(job: Job) -> None:
 
 
 def _start_worker(job: Job) -> None:
-    """Leave Ctrl-C to the parent, which lets running clips finish and cancels the others."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """After Ctrl-C the parent lets running clips finish and cancels the others."""
+    follow_parent()
     _start(job)
 
 

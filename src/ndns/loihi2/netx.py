@@ -77,25 +77,33 @@ def write(path: str | Path, program: Program) -> None:
     Raises:
         UserError: a node's settings have no place in the file.
     """
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
-        names: list[str] = []
-        layers = _grouped(program.nodes)
-        for index, nodes in enumerate(layers):
-            group = file.create_group(f"layer/{index}")
-            names += _names(nodes, index)
-            if len(nodes) == 1 and not _is_input(nodes[0], index):
-                _write_node(group, nodes[0])
-            else:
-                _write_layer(group, nodes)
-        values = {"input_exp": program.input_exp, "output_exp": program.output_exp}
-        values["names"] = None if tuple(names) == program.names else list(program.names)
-        settings = {
-            "format": FORMAT,
-            "front_end": program.front_end.model_dump(),
-            "offset": program.offset,
-            "mask_delay": program.mask_delay,
-        } | {key: value for key, value in values.items() if value != OPTIONAL[key]}
-        file.attrs["ndns"] = np.bytes_(json.dumps(settings, sort_keys=True).encode("ascii"))
+    with h5py.File("program", "w", driver="core", backing_store=False) as file:  # HDF5 crashes on a full disk
+        _fill(file, program)
+        file.flush()
+        image = file.id.get_file_image()
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(image)
+
+
+def _fill(file: h5py.File, program: Program) -> None:
+    names: list[str] = []
+    layers = _grouped(program.nodes)
+    for index, nodes in enumerate(layers):
+        group = file.create_group(f"layer/{index}")
+        names += _names(nodes, index)
+        if len(nodes) == 1 and not _is_input(nodes[0], index):
+            _write_node(group, nodes[0])
+        else:
+            _write_layer(group, nodes)
+    values = {"input_exp": program.input_exp, "output_exp": program.output_exp}
+    values["names"] = None if tuple(names) == program.names else list(program.names)
+    settings = {
+        "format": FORMAT,
+        "front_end": program.front_end.model_dump(),
+        "offset": program.offset,
+        "mask_delay": program.mask_delay,
+    } | {key: value for key, value in values.items() if value != OPTIONAL[key]}
+    file.attrs["ndns"] = np.bytes_(json.dumps(settings, sort_keys=True).encode("ascii"))
 
 
 def in_netx_words(program: Program) -> bool:

@@ -3,7 +3,6 @@
 import json
 import multiprocessing
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -15,6 +14,7 @@ from typing import Any, TypeVar
 from threadpoolctl import threadpool_limits
 
 from ndns.errors import UserError
+from ndns.processes import follow_parent
 
 Task = TypeVar("Task")
 Row = dict[str, Any]
@@ -69,7 +69,7 @@ def _finished(function: Callable[[Task], Row], tasks: Mapping[str, Task], jobs: 
         return
     with _one_thread_each():
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_leave_interrupts_to_parent)
+        pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=follow_parent)
         try:
             keys = {pool.submit(function, task): key for key, task in tasks.items()}
             for future in as_completed(keys):
@@ -81,10 +81,6 @@ def _finished(function: Callable[[Task], Row], tasks: Mapping[str, Task], jobs: 
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _leave_interrupts_to_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 Memory does not grow with the recording. What lies above 8 kHz is lost, since the networks work at 16 kHz.
 """
 
+import errno
 import glob
 import sys
 from collections.abc import Callable, Iterator
@@ -109,6 +110,8 @@ def denoise_file(model: Model, source: Path, target: Path, report: Report = lamb
                     part = part if bits == 16 else part << (32 - bits)
                 out.write(part)
                 report(len(block))
+        if info(temporary).frames != header.frames:  # libsndfile does not notice that the disk was full
+            raise OSError(errno.ENOSPC, "cut short", str(target))
     return limited
 
 

@@ -72,8 +72,10 @@ def compare(recorded: Path, recomputed: Path, path: str, claim: Claim, required:
     except UserError as error:
         outcome.reached = None
         outcome.differences = [str(error)]
-    if not outcome.holds and not outcome.differences:
-        outcome.differences.append("same content in other bytes")
+    if outcome.holds:
+        outcome.differences = []
+    elif not outcome.differences:
+        outcome.differences = ["same content in other bytes"]
     return outcome
 
 
@@ -112,8 +114,11 @@ def _field(name: str, recorded: Field, recomputed: Field, claim: Claim, labels: 
     bound = claim.bound(name)
     if bound == "schema":
         problem = _schema_problem(recorded, recomputed)
-        unequal: Level = claim.level if claim.level in ("band", "schema") else "content"
-        return _Verdict(None, f"{name}: {problem}") if problem else _Verdict(unequal)
+        if problem:
+            return _Verdict(None, f"{name}: {problem}")
+        if claim.level in ("band", "schema"):
+            return _Verdict(claim.level, _words(name, recorded, recomputed, labels))
+        return _Verdict("content")
     limits = (0.0, claim.relative) if bound is None else (bound, 0.0) if bound != "content" else (0.0, 0.0)
     return _numbers(name, recorded, recomputed, limits, labels)
 

@@ -98,6 +98,8 @@ def verify(inquiry: Inquiry, verification: Verification, say: Callable[[str], No
                 verification.outcomes.append(outcome)
             if outcome.holds and outcome.reached != "bytes":
                 inquiry.scratch.give([path])
+            elif not outcome.holds:
+                inquiry.scratch.set_clock(path, inquiry.claims.claim(path, inquiry.runs()))
     if not verification.outcomes:
         raise UserError(f"{verification.target or verification.study}: nothing of it is recorded; run the study first.")
 
