@@ -31,6 +31,7 @@ def build() -> typer.Typer:
     use = import_module("ndns.use.cli")
     app.command("denoise")(use.denoise_command)
     app.add_typer(use.models_app, name="models")
+    app.add_typer(import_module("ndns.export.cli").app, name="export")
     app.command("demo")(import_module("ndns.demo.cli").command)
     app.command("verify")(import_module("ndns.verify.cli").command)
     app.command("bands")(import_module("ndns.verify.cli").bands)

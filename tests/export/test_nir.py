@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from ndns.cli import build
 from ndns.config import FrontEnd
 from ndns.errors import UserError
-from ndns.export.cli import app
 from ndns.export.nir_graph import WHY_NOT, graph, obstacles, write
 from ndns.loihi2 import engine, netx
 from ndns.loihi2.nodes import KINDS, Delta, Sigma, Synapse
@@ -137,7 +137,10 @@ def test_denoisers_are_refused_with_a_reason_for_each_node(tmp_path):
     ):
         with pytest.raises(UserError, match=match):
             CliRunner().invoke(
-                app, ["nir", str(path), str(tmp_path / "out.nir")], catch_exceptions=False, standalone_mode=False
+                build(),
+                ["export", "nir", str(path), str(tmp_path / "out.nir")],
+                catch_exceptions=False,
+                standalone_mode=False,
             )
     assert [path.name for path in tmp_path.iterdir()] == ["sdnn.net"]
 
@@ -145,7 +148,7 @@ def test_denoisers_are_refused_with_a_reason_for_each_node(tmp_path):
 def test_the_command_writes_a_graph_of_a_program_file(tmp_path):
     netx.write(tmp_path / "spiking.net", spiking())
     result = CliRunner().invoke(
-        app, ["nir", str(tmp_path / "spiking.net"), str(tmp_path / "out.nir")], catch_exceptions=False
+        build(), ["export", "nir", str(tmp_path / "spiking.net"), str(tmp_path / "out.nir")], catch_exceptions=False
     )
     assert result.exit_code == 0, result.output
     assert set(nir.read(tmp_path / "out.nir").nodes) >= {"fc1", "fc1_delay", "lif1", "lif1_recurrent", "lif2"}
@@ -153,7 +156,7 @@ def test_the_command_writes_a_graph_of_a_program_file(tmp_path):
 
 def test_netx_says_where_lava_cannot_follow(tmp_path):
     s5 = Path(__file__).parents[1] / "quantize/golden/s5_sparse.net"
-    result = CliRunner().invoke(app, ["netx", str(s5), str(tmp_path / "out.net")], catch_exceptions=False)
+    result = CliRunner().invoke(build(), ["export", "netx", str(s5), str(tmp_path / "out.net")], catch_exceptions=False)
     assert result.exit_code == 0
     assert "which lava.lib.dl.netx refuses" in result.output
     x = np.arange(33 * 20).reshape(33, 20) % 900

@@ -11,10 +11,10 @@ import torch
 from typer.testing import CliRunner
 
 from ndns import models
+from ndns.cli import build
 from ndns.config import FrontEnd, Sdnn
 from ndns.errors import UserError
 from ndns.export.check import Runner, denoised, difference, masks
-from ndns.export.cli import app
 from ndns.export.graphs import exported
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "quantize"))
@@ -154,7 +154,7 @@ def test_the_command_writes_what_it_checked(networks, tmp_path, form):
     models.save(networks["s5_sparse"], tmp_path / "checkpoint.safetensors")
     out = tmp_path / "network.onnx"
     arguments = ["onnx", str(tmp_path / "checkpoint.safetensors"), str(out), "--form", form]
-    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    result = CliRunner().invoke(build(), ["export", *arguments], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     assert "largest difference from torch on noise: " in result.output
     onnx.checker.check_model(out)
@@ -170,5 +170,5 @@ def test_what_is_no_float_network_is_refused(networks, tmp_path):
     ):
         arguments.insert(2, str(tmp_path / "out.onnx"))
         with pytest.raises(UserError, match=match):
-            CliRunner().invoke(app, arguments, catch_exceptions=False, standalone_mode=False)
+            CliRunner().invoke(build(), ["export", *arguments], catch_exceptions=False, standalone_mode=False)
     assert list(tmp_path.iterdir()) == []
