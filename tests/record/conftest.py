@@ -3,12 +3,14 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-IGNORED = ".snakemake/\n__pycache__/\n/results/*\n/data/*/\n/logs/\n/benchmarks/\n"
+NO_NETWORK = ["unshare", "--map-root-user", "--net"]
+"""Starts a program that sees no network, not even loopback, where the system lets one do so."""
 WHO = {
     f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in (("NAME", "t"), ("EMAIL", "t@t"))
 }
@@ -22,20 +24,71 @@ def git(folder: Path, *arguments: str) -> str:
     ).stdout
 
 
+def commit(folder: Path, subject: str) -> None:
+    """Commit all that git does not ignore."""
+    git(folder, "add", ".")
+    git(folder, "commit", "-qm", subject)
+
+
+def clone_of(checkout, folder: Path):
+    """Clone a checkout's repository to another place."""
+    git(checkout.folder, "clone", "-q", str(checkout.folder), str(folder))
+    return type(checkout)(folder)
+
+
+def offline(checkout, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `ndns` without a network."""
+    call = [sys.executable, "-c", "from ndns.cli import main; main()", *arguments]
+    cut = NO_NETWORK if subprocess.run([*NO_NETWORK, "true"], capture_output=True, check=False).returncode == 0 else []
+    return subprocess.run(
+        [*cut, *call],
+        cwd=checkout.folder,
+        env=checkout.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def documented(mark: str) -> str:
+    """The commands of docs/reproduce.md under a mark, for the tiny study in place of the default one."""
+    text = (REPOSITORY / "docs/reproduce.md").read_text(encoding="utf-8")
+    commands = text.split(f"<!-- {mark} -->\n```sh\n")[1].split("```")[0]
+    return (
+        commands.replace("config/smoke.yaml", "tiny.yaml")
+        .replace("smoke", "tiny")
+        .replace("record tiny", "record tiny.yaml")
+    )
+
+
+def shell(checkout, commands: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    """Run commands as a user types them; `ndns` is this checkout's."""
+    program = tmp_path / "bin" / "ndns"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -c "from ndns.cli import main; main()" "$@"\n')
+    program.chmod(0o755)
+    path = os.pathsep.join([str(program.parent), str(Path(sys.executable).parent), os.environ["PATH"]])
+    return subprocess.run(
+        ["bash", "-euxo", "pipefail", "-c", commands],
+        cwd=checkout.folder,
+        env={**checkout.environment(PATH=path), **WHO},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 def said(result: subprocess.CompletedProcess[str]) -> str:
     """All that a command printed."""
     return result.stdout + result.stderr
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """Every file of a checkout that a record may touch, with its bytes."""
-    places = [
-        folder / "dvc.yaml",
-        folder / "dvc.lock",
-        *(folder / "reference").rglob("*"),
-        *(folder / "results").rglob("*"),
-    ]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in places if path.is_file()}
+    """Every file that a record may touch, with its bytes."""
+    places = [folder / "dvc.yaml", folder / "dvc.lock"]
+    for name in ("reference", "results", "store"):
+        places += (folder / name).rglob("*")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in places if path.is_file()}
 
 
 @pytest.fixture(scope="session")
@@ -44,30 +97,27 @@ def committed(complete, tmp_path_factory):
     checkout = complete.copy(tmp_path_factory.mktemp("committed") / "checkout")
     shutil.copytree(REPOSITORY / ".dvc", checkout.folder / ".dvc", ignore=shutil.ignore_patterns("tmp", "cache"))
     shutil.copyfile(REPOSITORY / ".dvcignore", checkout.folder / ".dvcignore")
-    (checkout.folder / ".gitignore").write_text(IGNORED)
+    shutil.copyfile(REPOSITORY / ".gitignore", checkout.folder / ".gitignore")
     git(checkout.folder, "init", "-q")
-    git(checkout.folder, "add", ".")
-    git(checkout.folder, "commit", "-qm", "run")
+    commit(checkout.folder, "run")
     return checkout
 
 
 @pytest.fixture(scope="session")
 def recorded(committed, tmp_path_factory):
-    """The same, recorded and committed; tests must leave it as it is."""
-    checkout = committed.copy(tmp_path_factory.mktemp("recorded") / "checkout")
-    result = checkout.ndns("record", "tiny.yaml")
+    """The same, published with the commands of docs/reproduce.md; tests must leave it as it is."""
+    folder = tmp_path_factory.mktemp("recorded")
+    checkout = committed.copy(folder / "checkout")
+    result = shell(checkout, documented("publish"), folder)
     assert result.returncode == 0, said(result)
-    git(checkout.folder, "add", ".")
-    git(checkout.folder, "commit", "-qm", "record")
     return checkout
 
 
 @pytest.fixture(scope="session")
 def restored(recorded, tmp_path_factory):
     """A clone elsewhere, in a folder with a space in its name, restored; tests must leave it as it is."""
-    checkout = type(recorded)(tmp_path_factory.mktemp("another place") / "clone")
-    git(recorded.folder, "clone", "-q", str(recorded.folder), str(checkout.folder))
-    result = checkout.ndns("restore")
+    checkout = clone_of(recorded, tmp_path_factory.mktemp("another place") / "clone")
+    result = offline(checkout, "restore")
     assert result.returncode == 0, said(result)
     assert "not current" not in result.stdout
     return checkout

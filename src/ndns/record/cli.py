@@ -15,19 +15,23 @@ def record(
     remote: Annotated[str | None, typer.Option(help="DVC remote; none: the default one")] = None,
     push: Annotated[bool, typer.Option(help="send files to the remote")] = True,
     dirty: Annotated[bool, typer.Option("--dirty", help="although the checkout differs from its commit")] = False,
+    models: Annotated[bool, typer.Option("--models", help="the reference models instead of a study")] = False,
     config: Config = None,
 ) -> None:
     """Note what a finished run made, keep it with DVC, and send it to a remote.
 
     Writes dvc.yaml, dvc.lock, the study's jobs.json and crate; commit the first two, and reference/store, with git.
+    With --models, keeps the files of reference/models/ likewise.
     """
-    from ndns.record.record import record as work
+    from ndns.record import record as work
 
-    done = work(_find(study, config), remote, push, dirty)
+    if models:
+        done = work.record_models(Path(), remote, push)
+    else:
+        done = work.record(_find(study, config), remote, push, dirty)
     sent = "not sent" if done.sent is None else f"{done.sent} files sent"
-    print(
-        f"recorded {done.jobs} jobs, {done.files} files, {done.bytes / 1e6:.1f} MB, in {', '.join(done.stages)}; {sent}"
-    )
+    jobs = "" if models else f"{done.jobs} jobs, "
+    print(f"recorded {jobs}{done.files} files, {done.bytes / 1e6:.1f} MB, in {', '.join(done.stages)}; {sent}")
     if done.store is not None:
         from ndns.record.store import LIMIT
 
@@ -35,7 +39,9 @@ def record(
 
 
 def restore(
-    study: Annotated[str | None, typer.Argument(help="name of a recorded study; none: all")] = None,
+    study: Annotated[
+        str | None, typer.Argument(help="name of a recorded study; none: all, and the reference models")
+    ] = None,
     remote: Annotated[str | None, typer.Option(help="DVC remote; none: where it was recorded to")] = None,
     force: Annotated[bool, typer.Option("--force", help="overwrite results that differ from the record")] = False,
     derived: Annotated[

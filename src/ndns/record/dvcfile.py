@@ -15,6 +15,8 @@ from ndns.validation import load_yaml
 
 DVC_YAML = "dvc.yaml"
 DVC_LOCK = "dvc.lock"
+MODELS = "models"
+"""Stage of the reference models; they belong to no study."""
 HEAD = """# Written by `ndns record` from src/ndns/record/stages.py; stages are frozen, since Snakemake runs them.
 """
 
@@ -76,15 +78,33 @@ def write(study: Recorded, remote: str | None) -> list[str]:
             new[shared] = {**old[shared], "outs": new[shared]["outs"]}
             new[shared]["meta"] = {**old[shared]["meta"], "studies": sorted([*others, study.name])}
     rest = {name: entry for name, entry in old.items() if study.name not in entry["meta"]["studies"] or name in new}
-    merged = {**rest, **new}
+    _write(study.root, {**rest, **new})
+    return list(new)
+
+
+def write_models(root: Path, folders: list[str], remote: str | None) -> list[str]:
+    """Put the folders of the reference models into dvc.yaml as one stage and return its name."""
+    outs = [{path: {"remote": remote}} for path in folders] if remote else folders
+    entry = {"cmd": "ndns record --models", "outs": outs, "frozen": True, "meta": {"studies": []}}
+    rest = {name: old for name, old in stages(root).items() if name != MODELS}
+    _write(root, {**rest, MODELS: entry})
+    return [MODELS]
+
+
+def _write(root: Path, entries: dict[str, dict]) -> None:
+    """Write dvc.yaml if it would say anything new, and drop from dvc.lock what it no longer has."""
     text = HEAD + yaml.safe_dump(
-        {"stages": dict(sorted(merged.items()))}, sort_keys=False, width=110, allow_unicode=True
+        {"stages": dict(sorted(entries.items()))}, sort_keys=False, width=110, allow_unicode=True
     )
-    path = study.root / DVC_YAML
+    path = root / DVC_YAML
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         write_text(path, text)
-    _prune_lock(study.root, merged)
-    return list(new)
+    _prune_lock(root, entries)
+
+
+def names_of(root: Path, study: str) -> list[str]:
+    """Return the names of the stages of a study, none if it is not recorded."""
+    return [name for name, entry in stages(root).items() if study in entry["meta"]["studies"]]
 
 
 def names(root: Path, study: str | None) -> list[str]:
@@ -94,7 +114,7 @@ def names(root: Path, study: str | None) -> list[str]:
         UserError: the study is not recorded.
     """
     recorded = stages(root)
-    found = [name for name, entry in recorded.items() if study is None or study in entry["meta"]["studies"]]
+    found = list(recorded) if study is None else names_of(root, study)
     if not found:
         known = sorted({name for entry in recorded.values() for name in entry["meta"]["studies"]})
         raise UserError(

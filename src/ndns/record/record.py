@@ -1,12 +1,14 @@
 """`ndns record`: after a run, note what it made, keep it, and send it to a remote."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from ndns.crate.build import write_crate
 from ndns.errors import UserError
 from ndns.files import sha256_file
 from ndns.record import dvcfile, guard, jobs, store
 from ndns.record.study import Recorded
+from ndns.use import registry
 
 SHOWN = 5
 """Files, jobs or reasons that one sentence names."""
@@ -46,18 +48,48 @@ def record(study: Recorded, remote: str | None = None, push: bool = True, dirty:
         with store.repository(root) as repo:
             inside = store.is_reference(repo, remote)
         if inside:
-            _small(study, files)
+            _small(root, study.name, files, dvcfile.names_of(root, study.name))
         _publish(study, files)
         write_crate(root, study.plan)
         names = dvcfile.write(study, remote)
+        return _keep(root, len(study.graph.jobs), files, names, remote, push)
+
+
+def record_models(root: Path, remote: str | None = None, push: bool = True) -> Report:
+    """Record the files of the reference models, which reference/models.csv lists. A second call changes no file.
+
+    Args:
+        root: the checkout; the working directory.
+        remote: where the files go; none: DVC's default remote.
+        push: whether to send them.
+
+    Raises:
+        UserError: no model, a file is absent or not the one that the registry describes, the store would grow too
+            large, or DVC fails.
+    """
+    with guard.alone(root):
+        files = sorted(source.verified().as_posix() for source in registry.kept())
+        if not files:
+            raise UserError(f"{registry.REGISTRY}: lists no model in {registry.FOLDER}; `ndns models add` adds one.")
+        folders = sorted({Path(path).parent.as_posix() for path in files})
         with store.repository(root) as repo:
-            store.commit(repo, names)
-            sent = store.push(repo, names, remote) if push else None
-        if inside and push:
-            store.prune(root)
-        total = sum((root / path).stat().st_size for path in files)
-        held = store.size(root / store.STORE) if inside else None
-        return Report(len(study.graph.jobs), len(files), total, names, sent, held)
+            inside = store.is_reference(repo, remote)
+        if inside:
+            _small(root, registry.FOLDER, files, [dvcfile.MODELS])
+        names = dvcfile.write_models(root, folders, remote)
+        return _keep(root, 0, files, names, remote, push)
+
+
+def _keep(root: Path, jobs: int, files: list[str], names: list[str], remote: str | None, push: bool) -> Report:
+    """Note the hashes of stages in dvc.lock and send their files."""
+    with store.repository(root) as repo:
+        store.commit(repo, names)
+        sent = store.push(repo, names, remote) if push else None
+        inside = store.is_reference(repo, remote)
+    if push:
+        store.prune(root)
+    total = sum((root / path).stat().st_size for path in files)
+    return Report(jobs, len(files), total, names, sent, store.size(root / store.STORE) if inside else None)
 
 
 def _publish(study: Recorded, files: list[str]) -> None:
@@ -97,22 +129,23 @@ def _current(study: Recorded) -> None:
         raise UserError(f"Snakemake would run jobs for {_some(planned)}; run it, then record.")
 
 
-def _small(study: Recorded, files: list[str]) -> None:
-    """Refuse a study that the store in the repository cannot hold."""
-    sizes = {path: (study.root / path).stat().st_size for path in files}
-    others = sum(
-        out["size"]
-        for name, entry in dvcfile.locked(study.root).items()
-        if study.name not in dvcfile.stages(study.root).get(name, {"meta": {"studies": []}})["meta"]["studies"]
-        for out in entry["outs"]
-    )
-    total = others + sum(sizes.values())
+def _small(root: Path, what: str, files: list[str], own: list[str]) -> None:
+    """Refuse files that the store in the repository cannot hold.
+
+    Args:
+        root: the checkout.
+        what: name of what is to be recorded.
+        files: its files.
+        own: its stages in dvc.yaml; all others keep their place in the store.
+    """
+    sizes = {path: (root / path).stat().st_size for path in files}
+    total = sum(out["size"] for out in store.in_reference(root, but=own)) + sum(sizes.values())
     if total > store.LIMIT:
         largest = sorted(sizes, key=sizes.get, reverse=True)[:SHOWN]
         named = ", ".join(f"{path} ({sizes[path] / 1e6:.1f} MB)" for path in largest)
         raise UserError(
-            f"{study.name}: {total / 1e6:.1f} MB, and the store in the repository holds at most "
-            f"{store.LIMIT / 1e6:.0f} MB; the largest are {named}. Record it into another remote: "
+            f"{what}: {total / 1e6:.1f} MB with what is recorded already, and the store in the repository holds at "
+            f"most {store.LIMIT / 1e6:.0f} MB; the largest are {named}. Record it into another remote: "
             "`dvc remote add --local NAME URL`, then `ndns record --remote NAME`."
         )
 

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ndns.errors import UserError
 from ndns.files import sha256_file
 from ndns.record import dvcfile, guard, jobs, store
 from ndns.record.stages import JOBS
 from ndns.record.study import Recorded, find
+from ndns.use import registry
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Restored:
 def restore(
     root: Path, name: str | None, remote: str | None = None, force: bool = False, overrides: dict | None = None
 ) -> list[Restored]:
-    """Fetch a study, or all recorded ones.
+    """Fetch a study, or all recorded ones and the reference models.
 
     Args:
         root: the checkout.
@@ -42,14 +44,17 @@ def restore(
         with store.repository(root) as repo:
             _unconflicted(root, repo, wanted, force)
             store.pull(repo, wanted, remote, force)
+        if dvcfile.MODELS in wanted:
+            for source in registry.kept():
+                source.verified()
         outs = [out["path"] for stage in wanted for out in dvcfile.locked(root)[stage]["outs"]]
         for study in configs:
             _install(root, study, outs)
     return [_state(find(root, config, overrides)) for config in configs.values()]
 
 
-def _unconflicted(root: Path, repo: object, wanted: list[str], force: bool) -> None:
-    """Refuse to overwrite results that differ from what is recorded.
+def _unconflicted(root: Path, repo: Any, wanted: list[str], force: bool) -> None:
+    """Refuse to overwrite results that are in no record; those of an earlier one lie in DVC's cache and may go.
 
     Raises:
         UserError: there are such results, and force is not said.
@@ -63,7 +68,7 @@ def _unconflicted(root: Path, repo: object, wanted: list[str], force: bool) -> N
         for item in entry
         if isinstance(item, dict)
         for path, state in item.get("changed outs", {}).items()
-        if state != "deleted" and _holds_files(root / path)
+        if state != "deleted" and not store.in_cache(repo, root / path)
     ]
     if changed:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
@@ -71,10 +76,6 @@ def _unconflicted(root: Path, repo: object, wanted: list[str], force: bool) -> N
             f"{changed[0]}{more}: differs from what is recorded; `ndns record` keeps what is here, "
             "`ndns restore --force` overwrites it."
         )
-
-
-def _holds_files(path: Path) -> bool:
-    return path.is_file() or any(item.is_file() for item in path.rglob("*"))
 
 
 def _install(root: Path, study: str, outs: list[str]) -> None:

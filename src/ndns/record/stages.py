@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from ndns.config import Fetch
 from ndns.errors import UserError
 
 Store = Literal["kept", "derived", "outside"]
@@ -77,13 +78,17 @@ STAGES = (
     Stage("deploy", ("deploy", "peer"), (Artifact("results/{study}/deploy/{run}/"),)),
     Stage("score", ("score",), (Artifact("results/{study}/score/{run}/"),)),
     Stage("cost", ("cost", "peer"), (Artifact("results/{study}/cost/{run}/"),)),
-    Stage("board", ("board", "pareto"), (Artifact("results/{study}/board/"),)),
+    Stage(
+        "board",
+        ("board", "pareto", "entry_folder"),
+        (Artifact("results/{study}/board/"), Artifact("results/{study}/entry/", "derived")),
+    ),
     Stage("record", (), (Artifact(JOBS), Artifact(CRATE), Artifact("results/{study}/added.yaml"))),
 )
 """In the order of the pipeline; `record` holds what is known about the run itself."""
 
 
-def artifact_of(path: str, study: str, corpus: str, fetch: str = "data/dns4") -> tuple[Stage, Artifact, str]:
+def artifact_of(path: str, study: str, corpus: str, fetch: str = Fetch().root) -> tuple[Stage, Artifact, str]:
     """Return the stage and the line of the table that a path belongs to, and that artifact's own path.
 
     Raises:

@@ -1,8 +1,9 @@
 """DVC in this process: commit, push, pull, and the store inside the repository."""
 
+import hashlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,9 +58,18 @@ def _chain(error: BaseException) -> str:
 
 
 def commit(repo: Any, names: list[str]) -> None:
-    """Note the hashes of the outputs of stages in dvc.lock and copy what is new into the cache."""
-    for name in names:
-        repo.commit(target=name, force=True)
+    """Note the hashes of the outputs of stages in dvc.lock and copy what is new into the cache.
+
+    As `dvc commit --force` for each of them, but dvc.yaml is read once, not twice a stage.
+    """
+    from dvc.repo import lock_repo
+
+    with lock_repo(repo):
+        found = [stage for stage in repo.index.stages if stage.addressing in names]
+        for stage in found:
+            stage.save()
+            stage.commit()
+        found[0].dvcfile.dump_stages(found, update_pipeline=False)
 
 
 def push(repo: Any, names: list[str], remote: str | None) -> int:
@@ -69,9 +79,15 @@ def push(repo: Any, names: list[str], remote: str | None) -> int:
 
 
 def pull(repo: Any, names: list[str], remote: str | None, force: bool) -> dict:
-    """Fetch outputs and put them into place; return DVC's counts."""
+    """Fetch outputs and put them into place; return DVC's counts.
+
+    A remote that is named takes the place of those in dvc.yaml: DVC itself would skip what was recorded to another one.
+    """
     _known(repo, remote)
-    return repo.pull(targets=names, remote=remote, force=force)
+    if remote is not None:
+        repo.config["core"]["remote"] = remote
+        repo.config["remote"] = dict.fromkeys(repo.config["remote"], repo.config["remote"][remote])
+    return repo.pull(targets=names, force=force)
 
 
 def _known(repo: Any, remote: str | None) -> None:
@@ -91,6 +107,13 @@ def objects(store: Path) -> dict[str, Path]:
     return {path.parent.name + path.name: path for path in files}
 
 
+def in_cache(repo: Any, path: Path) -> bool:
+    """Tell whether DVC's cache holds the bytes of a file, or of every file in a folder."""
+    cached = objects(Path(repo.cache.local.path).parents[1])
+    inside = [path] if path.is_file() else [item for item in path.rglob("*") if item.is_file()]
+    return all(hashlib.md5(item.read_bytes()).hexdigest() in cached for item in inside)
+
+
 def size(store: Path) -> int:
     """Return the bytes that a store holds."""
     return sum(path.stat().st_size for path in objects(store).values())
@@ -99,7 +122,7 @@ def size(store: Path) -> int:
 def prune(root: Path) -> int:
     """Delete from the store in the repository what no recorded stage refers to; return how many files that were."""
     store = objects(root / STORE)
-    used = {digest for out in _in_reference(root) for digest in _referred(out["md5"], store)}
+    used = {digest for out in in_reference(root) for digest in _referred(out["md5"], store)}
     gone = set(store) - used
     for digest in gone:
         store[digest].unlink()
@@ -108,13 +131,14 @@ def prune(root: Path) -> int:
     return len(gone)
 
 
-def _in_reference(root: Path) -> list[dict]:
-    """Outputs in dvc.lock that belong to the store in the repository."""
+def in_reference(root: Path, but: Collection[str] = ()) -> list[dict]:
+    """Return the outputs in dvc.lock that belong to the store in the repository, those of some stages excepted."""
     found = []
     entries = stages(root)
     for name, entry in locked(root).items():
-        elsewhere = {path for out in entries[name]["outs"] if isinstance(out, dict) for path in out}
-        found += [out for out in entry.get("outs", []) if out["path"] not in elsewhere]
+        named = {path: out[path]["remote"] for out in entries[name]["outs"] if isinstance(out, dict) for path in out}
+        mine = [out for out in entry.get("outs", []) if named.get(out["path"], REMOTE) == REMOTE]
+        found += mine if name not in but else []
     return found
 
 

@@ -96,14 +96,19 @@ def list_models(context: typer.Context) -> None:
 @models_app.command()
 def add(
     name: Annotated[str, typer.Argument(help="a-z, 0-9, - and _")],
-    program: Annotated[Path, typer.Option(help="program.net below this folder")],
-    checkpoint: Annotated[Path | None, typer.Option(help="checkpoint.safetensors below this folder")] = None,
+    program: Annotated[Path, typer.Option(help="a program.net")],
+    checkpoint: Annotated[Path | None, typer.Option(help="the checkpoint.safetensors that it came from")] = None,
     description: Annotated[str, typer.Option(help="one sentence")] = "",
 ) -> None:
-    """Add a model to reference/models.csv with the hashes of its files, or renew it there."""
+    """Copy a model's files to reference/models/<name>/ and list it, with their hashes, in reference/models.csv.
+
+    Then `ndns record --models` keeps the files with DVC.
+    """
     from ndns.use import registry
 
-    registry.add(Path(), name, program, checkpoint, description)
+    kept = registry.keep(Path(), name, program, "program")
+    weights = registry.keep(Path(), name, checkpoint, "checkpoint") if checkpoint else None
+    registry.add(Path(), name, kept, weights, description)
 
 
 @models_app.command()

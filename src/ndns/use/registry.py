@@ -6,13 +6,16 @@
 """
 
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from ndns.errors import UserError
-from ndns.files import read_csv, sha256_file, write_csv
+from ndns.files import atomic_path, read_csv, sha256_file, write_csv
 
 REGISTRY = "reference/models.csv"
+FOLDER = "reference/models"
+"""Where `ndns models add` keeps the files, a folder a model; `ndns record --models` gives them to DVC."""
 COLUMNS = ["name", "program", "sha256", "checkpoint", "checkpoint_sha256", "description"]
 PROGRAM_SUFFIXES = (".net", ".pt", ".pth")
 CHECKPOINT = "checkpoint.safetensors"
@@ -123,6 +126,33 @@ def add(root: Path, name: str, program: Path, checkpoint: Path | None, descripti
     rows = read_csv(path, COLUMNS) if path.is_file() else []
     rows = [row if old["name"] == name else old for old in rows]
     write_csv(path, rows if row in rows else [*rows, row], COLUMNS)
+
+
+def keep(root: Path, name: str, file: Path, stem: str) -> Path:
+    """Copy a model's file to `reference/models/<name>/<stem>` with its own suffix, and return that path.
+
+    Raises:
+        UserError: no such file, or the name is wrong.
+    """
+    if not NAME.fullmatch(name):
+        raise UserError(f"{name!r}: a model's name is made of a-z, 0-9, - and _.")
+    if not file.is_file():
+        raise UserError(f"{file}: no such file.")
+    target = root / FOLDER / name / f"{stem}{file.suffix}"
+    if file.resolve() != target.resolve():
+        with atomic_path(target) as temporary:
+            shutil.copyfile(file, temporary)
+    return target
+
+
+def kept() -> list[Source]:
+    """Return the files of reference models that lie in `reference/models/`.
+
+    Raises:
+        UserError: the registry is wrong.
+    """
+    sources = [source for entry in entries() for source in (entry.program, entry.checkpoint) if source]
+    return [source for source in sources if source.path.is_relative_to(FOLDER)]
 
 
 def find(model: str | None, checkpoint: bool = False) -> Source:
