@@ -1,14 +1,14 @@
 """Purpose: the tables and the report of a study; on request the Pareto front of its trained models.
 
-INPUTS: scores, costs, histories, denoised clips of all runs, results/<study>/mix/val.csv; for the front also parent.csv
-OUTPUTS: results/<study>/board/report.html, table.csv, metricsboard_track_1_validation.yml;
-  pareto.csv, pareto_chip.csv, pareto.md, pareto.svg
+INPUTS: scores, costs, histories, denoised clips of all runs, results/<study>/mix/val.csv and its shards; for the front
+  also parent.csv
 """
 
 
 rule board:
     input:
         mix=f"{RESULTS}/mix/val.csv",
+        shards=SHARDS["val"],
         scores=expand(f"{RESULTS}/score/{{run}}/scores.csv", run=["noisy", *RUNS]),
         costs=expand(f"{RESULTS}/cost/{{run}}/cost.json", run=RUNS),
         deployed=expand(f"{RESULTS}/deploy/{{run}}/manifest.csv", run=RUNS),

@@ -1,7 +1,7 @@
 """Purpose: what all rules share: the validated study and its runs.
 
 INPUTS: the merged configuration.
-OUTPUTS: none; defines PLAN, STUDY, RUNS, RESULTS, CORPUS, BOARD.
+OUTPUTS: none; defines PLAN, STUDY, RUNS, RESULTS, CORPUS, CORPUS_AUDIO, SHARDS, BOARD.
 """
 
 from snakemake.exceptions import WorkflowError
@@ -24,9 +24,15 @@ STUDY = PLAN.study
 RUNS = PLAN.runs
 RESULTS = f"results/{STUDY.study}"
 CORPUS = f"data/{STUDY.corpus.name}"
+CORPUS_AUDIO = [f"{CORPUS}/audio.tar"] if STUDY.corpus.kind == "speak" else []
+SHARDS = {
+    split: [f"{RESULTS}/mix/{split}/{shard}.tar" for shard in STUDY.mix.shards(split)]
+    for split in ("train", "val")
+}
 BOARD = f"{RESULTS}/board/report.html"
 
 
 wildcard_constraints:
     split="train|val",
+    shard="[0-9]+",
     run="|".join(["noisy", *RUNS]),

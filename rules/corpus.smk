@@ -1,7 +1,7 @@
 """Purpose: the recordings: synthesized, or an inspected folder.
 
 INPUTS: none (speak), or the folder named by `corpus.root`; for `dns4` without `corpus_root` also <fetch.root>/fetched.json.
-OUTPUTS: data/<corpus>/manifest.csv, manifest.json; for `speak` also data/<corpus>/audio/.
+OUTPUTS: data/<corpus>/manifest.csv, manifest.json; for `speak` also data/<corpus>/audio.tar
 """
 
 
@@ -11,6 +11,7 @@ rule corpus:
     output:
         manifest=f"{CORPUS}/manifest.csv",
         summary=f"{CORPUS}/manifest.json",
+        audio=CORPUS_AUDIO,
     log:
         f"logs/{STUDY.study}/corpus.log",
     benchmark:

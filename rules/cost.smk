@@ -1,6 +1,6 @@
 """Purpose: what a run costs: operations, proxies, size, latency; cores, time and energy under each scenario.
 
-INPUTS: program.net, activity.npz and the denoised clips of the run, results/<study>/mix/val.csv
+INPUTS: program.net, activity.npz and the denoised clips of the run, results/<study>/mix/val.csv and its shards
 OUTPUTS: results/<study>/cost/<run>/cost.json
 """
 
@@ -11,6 +11,7 @@ rule cost:
         activity=f"{RESULTS}/deploy/{{run}}/activity.npz",
         denoised=f"{RESULTS}/deploy/{{run}}/manifest.csv",
         mix=f"{RESULTS}/mix/val.csv",
+        shards=SHARDS["val"],
     output:
         cost=f"{RESULTS}/cost/{{run}}/cost.json",
     log:

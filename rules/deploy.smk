@@ -1,6 +1,6 @@
 """Purpose: run the integer program on the noisy validation clips.
 
-INPUTS: results/<study>/quantize/<run>/program.net, results/<study>/mix/val.csv
+INPUTS: results/<study>/quantize/<run>/program.net, results/<study>/mix/val.csv and its shards
 OUTPUTS: results/<study>/deploy/<run>/manifest.csv, activity.npz, clips/<clip>.flac
 """
 
@@ -9,6 +9,7 @@ rule deploy:
     input:
         program=f"{RESULTS}/quantize/{{run}}/program.net",
         mix=f"{RESULTS}/mix/val.csv",
+        shards=SHARDS["val"],
     output:
         manifest=f"{RESULTS}/deploy/{{run}}/manifest.csv",
         activity=f"{RESULTS}/deploy/{{run}}/activity.npz",

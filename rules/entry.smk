@@ -10,6 +10,7 @@ ENTRY = f"{RESULTS}/entry"
 rule entry_folder:
     input:
         mix=f"{RESULTS}/mix/val.csv",
+        shards=SHARDS["val"],
         scores=expand(f"{RESULTS}/score/{{run}}/scores.csv", run=["noisy", *RUNS]),
         costs=expand(f"{RESULTS}/cost/{{run}}/cost.json", run=RUNS),
         deployed=expand(f"{RESULTS}/deploy/{{run}}/manifest.csv", run=RUNS),

@@ -1,7 +1,7 @@
-"""Purpose: noisy clips with true SNR: first a plan, then its rendering.
+"""Purpose: noisy clips with true SNR: a plan, its rendering shard by shard, and the manifest of each split.
 
-INPUTS: data/<corpus>/manifest.csv
-OUTPUTS: results/<study>/mix/plan.csv, <split>.csv, and <split>/{noisy,clean,noise}/<clip>.flac
+INPUTS: data/<corpus>/manifest.csv; for `speak` also data/<corpus>/audio.tar
+OUTPUTS: results/<study>/mix/plan.csv; <split>/<shard>.tar with its manifest <shard>.csv; <split>.csv
 """
 
 
@@ -34,23 +34,50 @@ rule mix_render:
     input:
         plan=f"{RESULTS}/mix/plan.csv",
         manifest=f"{CORPUS}/manifest.csv",
+        audio=CORPUS_AUDIO,
     output:
-        manifest=f"{RESULTS}/mix/{{split}}.csv",
+        shard=f"{RESULTS}/mix/{{split}}/{{shard}}.tar",
+        manifest=f"{RESULTS}/mix/{{split}}/{{shard}}.csv",
     log:
-        f"logs/{STUDY.study}/mix_render_{{split}}.log",
+        f"logs/{STUDY.study}/mix_render_{{split}}_{{shard}}.log",
     benchmark:
-        f"benchmarks/{STUDY.study}/mix_render_{{split}}.tsv"
+        f"benchmarks/{STUDY.study}/mix_render_{{split}}_{{shard}}.tsv"
     conda:
         "../envs/ndns.yaml"
-    threads: 2
+    threads: 1
     resources:
-        mem_mb=2000,
-        runtime=240,
+        mem_mb=lambda w, attempt: 3000 * attempt,
+        runtime=lambda w, attempt: 60 * attempt,
     params:
         settings=settings(STUDY.mix),
         code=fingerprint("mix"),
+        folder=subpath(output.shard, parent=True),
     message:
-        "mixtures of {wildcards.split}"
+        "mixtures of {wildcards.split}, shard {wildcards.shard}"
     shell:
         "ndns mix render --settings {params.settings:q} --plan {input.plan:q} --manifest {input.manifest:q}"
-        " --split {wildcards.split} --out {output.manifest:q} --jobs {threads} 2> >(tee {log} >&2)"
+        " --split {wildcards.split} --shard {wildcards.shard} --out {params.folder:q} 2> >(tee {log} >&2)"
+
+
+rule mix_gather:
+    input:
+        manifests=lambda w: [f"{tar[:-4]}.csv" for tar in SHARDS[w.split]],
+        shards=lambda w: SHARDS[w.split],
+    output:
+        manifest=f"{RESULTS}/mix/{{split}}.csv",
+    log:
+        f"logs/{STUDY.study}/mix_gather_{{split}}.log",
+    benchmark:
+        f"benchmarks/{STUDY.study}/mix_gather_{{split}}.tsv"
+    conda:
+        "../envs/ndns.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=fingerprint("mix"),
+    message:
+        "manifest of {wildcards.split}"
+    shell:
+        "ndns mix gather {input.manifests:q} --out {output.manifest:q} 2> >(tee {log} >&2)"

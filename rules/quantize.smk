@@ -1,7 +1,7 @@
 """Purpose: integer programs, from our checkpoints and from weights that others released; what their float parents reach.
 
 INPUTS: results/<study>/train/<run>/checkpoint.safetensors, or the file named by `models.<name>.weights`;
-  for parents also results/<study>/mix/val.csv
+  for parents also results/<study>/mix/val.csv and its shards
 OUTPUTS: results/<study>/quantize/<run>/program.net, and of trained models, if a target asks for it, parent.csv
 """
 
@@ -39,6 +39,7 @@ rule parent:
     input:
         checkpoint=f"{RESULTS}/train/{{run}}/checkpoint.safetensors",
         mix=f"{RESULTS}/mix/val.csv",
+        shards=SHARDS["val"],
     output:
         parent=f"{RESULTS}/quantize/{{run}}/parent.csv",
     log:

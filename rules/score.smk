@@ -1,6 +1,6 @@
 """Purpose: quality of each clip; the run `noisy` scores the mixture itself.
 
-INPUTS: results/<study>/mix/val.csv, results/<study>/deploy/<run>/manifest.csv
+INPUTS: results/<study>/mix/val.csv and its shards, results/<study>/deploy/<run>/manifest.csv
 OUTPUTS: results/<study>/score/<run>/scores.csv
 """
 
@@ -8,6 +8,7 @@ OUTPUTS: results/<study>/score/<run>/scores.csv
 rule score:
     input:
         mix=f"{RESULTS}/mix/val.csv",
+        shards=SHARDS["val"],
         denoised=lambda w: (
             [] if w.run == "noisy" else f"{RESULTS}/deploy/{w.run}/manifest.csv"
         ),

@@ -1,6 +1,6 @@
 """Purpose: one network a model and seed.
 
-INPUTS: results/<study>/mix/{train,val}.csv
+INPUTS: results/<study>/mix/{train,val}.csv and their shards
 OUTPUTS: results/<study>/train/<run>/checkpoint.safetensors, history.csv
 """
 
@@ -9,6 +9,7 @@ rule train:
     input:
         train=f"{RESULTS}/mix/train.csv",
         val=f"{RESULTS}/mix/val.csv",
+        shards=[*SHARDS["train"], *SHARDS["val"]],
     output:
         checkpoint=f"{RESULTS}/train/{{run}}/checkpoint.safetensors",
         history=f"{RESULTS}/train/{{run}}/history.csv",

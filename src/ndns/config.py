@@ -73,7 +73,16 @@ class Mix(Section):
     seconds: float = Field(6.0, gt=0.5, description="length of a clip, s; the challenge has 30")
     snr_db: tuple[float, float] = Field((-5.0, 20.0), description="range of the SNR, dB")
     level_dbfs: tuple[float, float] = Field((-35.0, -15.0), description="range of the mixture's RMS level, dBFS")
+    shard_clips: int = Field(250, ge=1, description="clips in a shard; a job renders a shard")
     released: Released = Released()
+
+    def clips(self, split: str) -> int:
+        """Return the number of clips of `train` or `val`."""
+        return {"train": self.train_clips, "val": self.val_clips}[split]
+
+    def shards(self, split: str) -> list[str]:
+        """Return the names, without suffix, of the shards that hold a split."""
+        return [f"{number:04d}" for number in range(-(-self.clips(split) // self.shard_clips))]
 
     @model_validator(mode="after")
     def _whole(self) -> "Mix":

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 
 from ndns.errors import UserError
@@ -105,5 +106,28 @@ def read_csv(path: str | Path, required: Iterable[str] = ()) -> list[dict[str, s
             return list(reader)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file.") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: not a UTF-8 CSV table ({error}).") from None
+
+
+def read_columns(path: str | Path, columns: list[str]) -> Iterator[tuple[str, ...]]:
+    """Yield the cells of `columns`, row by row: several times faster and smaller than `read_csv`.
+
+    Raises:
+        UserError: as `read_csv`, or a row is too short.
+    """
+    path = Path(path)
+    try:
+        with open(path, encoding="utf-8", newline="") as handle:
+            reader = csv.reader(handle)
+            header = next(reader, [])
+            missing = [name for name in columns if name not in header]
+            if missing:
+                raise UserError(f"{path}: the column {missing[0]!r} is missing; found {header or 'no header'}.")
+            yield from map(itemgetter(*map(header.index, columns)), filter(None, reader))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file.") from None
+    except IndexError:
+        raise UserError(f"{path}: line {reader.line_num} has too few cells.") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: not a UTF-8 CSV table ({error}).") from None

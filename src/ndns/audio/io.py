@@ -1,4 +1,7 @@
-"""Reading, checking and writing recordings. Inside the pipeline audio is 16 kHz mono, float in [-1, 1) or PCM16."""
+"""Reading, checking and writing recordings. Inside the pipeline audio is 16 kHz mono, float in [-1, 1) or PCM16.
+
+Every function that reads takes members of tar shards too (`ndns.audio.shards`).
+"""
 
 import io
 from dataclasses import dataclass
@@ -8,6 +11,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from ndns.audio import shards
 from ndns.errors import UserError
 from ndns.files import atomic_path, sha256_bytes
 
@@ -35,11 +39,12 @@ def info(path: str | Path) -> AudioInfo:
     Raises:
         UserError: the file is missing or is not audio that libsndfile reads.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such recording.")
+    return _info(path, shards.source(Path(path)))
+
+
+def _info(path: str | Path, source: Path | io.BytesIO) -> AudioInfo:
     try:
-        header = soundfile.info(path)
+        header = soundfile.info(source)
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise UserError(f"{path}: cannot be read as audio ({_reason(error)}); replace or remove it.") from None
     return AudioInfo(header.frames, header.samplerate, header.channels)
@@ -51,9 +56,10 @@ def read_channels(path: str | Path, start: int = 0, frames: int = -1) -> tuple[n
     Raises:
         UserError: missing, not audio, broken off in the middle, or not a number somewhere.
     """
-    expected = info(path).frames
+    source = shards.source(Path(path))
+    expected = _info(path, source).frames
     try:
-        samples, rate = soundfile.read(path, start=start, frames=frames, dtype="float32", always_2d=True)
+        samples, rate = soundfile.read(_rewound(source), start=start, frames=frames, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise UserError(f"{path}: cannot be decoded ({_reason(error)}); replace or remove it.") from None
     wanted = expected - start if frames < 0 else min(frames, expected - start)
@@ -124,11 +130,12 @@ def read_pcm16(path: str | Path) -> np.ndarray:
     Raises:
         UserError: missing, unreadable, or not mono 16 kHz.
     """
-    header = info(path)
+    source = shards.source(Path(path))
+    header = _info(path, source)
     if (header.rate, header.channels) != (RATE, 1):
         raise UserError(f"{path}: expected mono {RATE} Hz, found {header.channels} channels at {header.rate} Hz.")
     try:
-        samples, _ = soundfile.read(path, dtype="int16")
+        samples, _ = soundfile.read(_rewound(source), dtype="int16")
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise UserError(f"{path}: cannot be decoded ({_reason(error)}); delete it and run again.") from None
     return samples
@@ -138,10 +145,23 @@ def write_pcm16(path: str | Path, pcm: np.ndarray, rate: int = RATE) -> None:
     """Write int16 samples `(samples,)` or `(samples, channels)` atomically as .flac or .wav."""
     if Path(path).suffix.lower() not in (".flac", ".wav"):
         raise UserError(f"{path}: can write .wav and .flac only.")
-    encoded = io.BytesIO()  # libsndfile itself does not notice a disk that fills up with a file's last block
-    soundfile.write(encoded, pcm, rate, format=Path(path).suffix[1:], subtype="PCM_16")
+    # In memory first: libsndfile itself does not notice a disk that fills up with a file's last block.
+    encoded = encode_pcm16(pcm, rate, Path(path).suffix[1:])
     with atomic_path(path) as temporary:
-        temporary.write_bytes(encoded.getbuffer())
+        temporary.write_bytes(encoded)
+
+
+def encode_pcm16(pcm: np.ndarray, rate: int = RATE, kind: str = "flac") -> bytes:
+    """Return int16 samples `(samples,)` or `(samples, channels)` as the bytes of a file of that kind."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, pcm, rate, format=kind, subtype="PCM_16")
+    return buffer.getvalue()
+
+
+def _rewound(source: Path | io.BytesIO) -> Path | io.BytesIO:
+    if isinstance(source, io.BytesIO):
+        source.seek(0)
+    return source
 
 
 def _reason(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """The synthetic corpus: eSpeak NG speech and generated noise, the same samples on every machine."""
 
 import json
+import shutil
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import scipy
 
 from ndns.audio.io import RATE, pcm_sha256, read_pcm16, to_pcm16, write_pcm16
+from ndns.audio.shards import write_shard
 from ndns.config import SpeakCorpus
 from ndns.corpus import noise
 from ndns.corpus.journal import Journal
@@ -19,6 +21,7 @@ from ndns.errors import UserError
 from ndns.files import sha256_bytes, sha256_file
 
 LICENCE = "CC0-1.0"
+ARCHIVE, PARTS = "audio.tar", ".parts"
 SPEECH_PEAK = 0.5
 NOISE_RMS, NOISE_PEAK = 0.05, 0.9
 FAMILIES = (*noise.FAMILIES, *noise.COMPOSED)
@@ -35,7 +38,7 @@ class Talker:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that one recording's samples depend on, besides the code.
+    """Everything that one recording's samples depend on, besides the code; `path` is that of the archive's member.
 
     `utterance` is set for speech. Noise has a `family`, the entropy of its generator and a length in samples; `parts`
     are the families of `switched`, `talkers` the voices of `babble`.
@@ -54,7 +57,9 @@ class Recipe:
 
 
 def build(settings: SpeakCorpus, out: Path, jobs: int) -> list[Recording]:
-    """Render what is missing below `out` and return all recordings; finished ones of an earlier run are kept.
+    """Write `audio.tar` below `out` and return all recordings.
+
+    Finished recordings wait in the folder `.parts` until all are done, so that an interrupted run goes on.
 
     Raises:
         UserError: unknown noise families, a split without noise, too many voices, or no eSpeak NG.
@@ -62,21 +67,22 @@ def build(settings: SpeakCorpus, out: Path, jobs: int) -> list[Recording]:
     wanted = {recipe.path: recipe for recipe in recipes(settings)}
     keys = {path: recipe_key(recipe) for path, recipe in wanted.items()}
     recordings: list[Recording] = []
-    for left_by_a_kill in (out / "audio").rglob(".*.part.flac"):
+    parts = out / PARTS
+    for left_by_a_kill in (*parts.rglob(".*.part.flac"), *out.glob(".audio.*.part.tar")):
         left_by_a_kill.unlink()
-    with Journal(out / "journal.jsonl", set(wanted)) as journal:
-        for path in journal.dropped:
-            _forget(out, path)
+    with Journal(parts / "journal.jsonl", set(wanted)) as journal:
         todo = []
         for path, recipe in wanted.items():
             known = journal.get(path, keys[path])
-            if known is not None and _is_whole(out / path, known["sha256"]):
+            if known is not None and _is_whole(parts / path, known["sha256"]):
                 recordings.append(_recording(recipe, **known))
             else:
-                todo.append((out, recipe))
+                todo.append((parts, recipe))
         for (_, recipe), result in each(_render_file, todo, jobs, "Rendering"):
             journal.add(recipe.path, keys[recipe.path], result)
             recordings.append(_recording(recipe, **result))
+    write_shard(out / ARCHIVE, ((path, (parts / path).read_bytes()) for path in sorted(wanted)))
+    shutil.rmtree(parts)
     return recordings
 
 
@@ -169,7 +175,7 @@ def _renderer() -> str:
 def _speech(settings: SpeakCorpus, split: str, speaker: Speaker, index: int) -> Recipe:
     rng = np.random.default_rng(np.random.SeedSequence([settings.seed, 4, index, *speaker.label.encode()]))
     return Recipe(
-        path=f"audio/speech/{speaker.label}/{speaker.label}_{index:03d}.flac",
+        path=f"speech/{speaker.label}/{speaker.label}_{index:03d}.flac",
         kind="speech",
         label=speaker.label,
         split=split,
@@ -182,7 +188,7 @@ def _noise(
 ) -> Recipe:
     entropy = (settings.seed, 5, index, *name.encode())
     return Recipe(
-        path=f"audio/noise/{name}/{name}_{index:03d}.flac",
+        path=f"noise/{name}/{name}_{index:03d}.flac",
         kind="noise",
         label=name,
         split=split,
@@ -222,7 +228,7 @@ def _render_file(task: tuple[Path, Recipe]) -> dict[str, object]:
 
 def _recording(recipe: Recipe, sha256: str, samples: int) -> Recording:
     return Recording(
-        path=recipe.path,
+        path=f"{ARCHIVE}/{recipe.path}",
         kind=recipe.kind,
         label=recipe.label,
         split=recipe.split,
@@ -242,9 +248,3 @@ def _is_whole(path: Path, sha256: str) -> bool:
         return pcm_sha256(read_pcm16(path)) == sha256
     except UserError:
         return False
-
-
-def _forget(out: Path, path: str) -> None:
-    """Delete a recording of earlier settings; only this stage's own files are ever deleted."""
-    if path.startswith("audio/") and ".." not in path.split("/"):
-        (out / path).unlink(missing_ok=True)

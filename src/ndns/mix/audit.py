@@ -11,13 +11,12 @@ import numpy as np
 from ndns.audio.io import RATE
 from ndns.errors import UserError
 from ndns.files import read_csv
-from ndns.mix.corpus import KINDS, SPLITS, manifest_root
-from ndns.mix.draw import SILENCE, Clip, Segment
-from ndns.mix.plan import COLUMNS, parse_clip
-from ndns.mix.released_facts import join
-from ndns.mix.released_mix import Label, mix_released
-from ndns.mix.released_plan import RELEASED_COLUMNS, ReleasedClip, parse_released
 from ndns.mix.workers import run_all, track
+from ndns.mixing.corpus import KINDS, SPLITS, manifest_root
+from ndns.mixing.draw import SILENCE, Clip, Segment
+from ndns.mixing.plan import COLUMNS, RELEASED_COLUMNS, parse_clip
+from ndns.mixing.released_clip import ReleasedClip, join, parse_released
+from ndns.mixing.released_mix import Label, mix_released
 
 TOLERANCE_DB = 0.01
 """A planned true SNR that is further from the measured one is wrong."""

@@ -23,8 +23,8 @@ def plan(
 ) -> None:
     """Draw what each clip is made of: recordings, samples, SNR and level."""
     from ndns.config import Mix, settings_from
-    from ndns.mix.corpus import read_corpus
     from ndns.mix.plan import write_plan
+    from ndns.mixing.corpus import read_corpus
 
     mix = settings_from(settings, Mix)
     if mix.method == "released":
@@ -47,26 +47,28 @@ def render(
     plan: Annotated[Path, typer.Option(help="plan, results/<study>/mix/plan.csv")],
     manifest: Manifest,
     split: Annotated[str, typer.Option(help="train or val")],
-    out: Annotated[Path, typer.Option(help="manifest to write, results/<study>/mix/<split>.csv; clips go beside it")],
-    jobs: Annotated[int, typer.Option(min=1, help="processes")] = 1,
+    out: Annotated[Path, typer.Option(help="folder to fill with shards, results/<study>/mix/<split>")],
+    shard: Annotated[list[int] | None, typer.Option(help="number of a shard; may be repeated; default: all")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="processes, a shard each")] = 1,
 ) -> None:
-    """Render the clips of one split; finished clips of the same plan are kept."""
+    """Render clips into shards <number>.tar with their manifests <number>.csv."""
     from ndns.config import Mix, settings_from
-    from ndns.mix.corpus import read_corpus
-    from ndns.mix.plan import read_plan
-    from ndns.mix.render import render_split
+    from ndns.mix.render import Job, render_shards
 
-    mix = settings_from(settings, Mix)
-    if mix.method == "released":
-        from ndns.mix.corpus import manifest_root
-        from ndns.mix.released_plan import read_released_plan
-        from ndns.mix.released_render import render_released
-
-        render_released(read_released_plan(plan, split, mix), manifest_root(manifest), split, out, jobs)
-        return
-    redrawn = render_split(read_plan(plan, split, mix), read_corpus(manifest), split, out, jobs)
+    redrawn = render_shards(Job(settings_from(settings, Mix), plan, manifest, split, out), shard, jobs)
     if redrawn:
         typer.echo(f"ndns mix: {redrawn} clips of {split} got other recordings than planned (silence).", err=True)
+
+
+@app.command()
+def gather(
+    shards: Annotated[list[Path], typer.Argument(help="manifests of the shards, in their order")],
+    out: Annotated[Path, typer.Option(help="manifest to write, results/<study>/mix/<split>.csv")],
+) -> None:
+    """Join the manifests of shards into one."""
+    from ndns.mix.render import gather as join
+
+    join(shards, out)
 
 
 @app.command()

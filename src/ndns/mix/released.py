@@ -13,11 +13,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ndns.errors import UserError
-from ndns.mix.draw import GAP, SILENCE, Segment
-from ndns.mix.released_facts import BLOCK, CLIPPED, Facts, Index, join, read_mono
+from ndns.mix.released_facts import BLOCK, Facts, Index
+from ndns.mixing.draw import GAP, SILENCE, Segment
+from ndns.mixing.released_clip import join, read_mono
+from ndns.mixing.released_mix import CLIPPED, EPS, TARGET_DBFS
 
-EPS = np.finfo(float).eps
-TARGET_DBFS = -25
 MAX_CLIPPED = 50
 """Clipped recordings after which an attempt is given up (`MAXTRIES`)."""
 

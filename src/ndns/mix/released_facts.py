@@ -15,17 +15,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import soundfile
 import soxr
 
-from ndns.audio.io import RATE
+from ndns.audio.shards import container
 from ndns.errors import UserError
 from ndns.files import sha256_bytes
-from ndns.mix.draw import SILENCE, Segment
 from ndns.mix.workers import run_all, track
-
-CLIPPED = 0.99
-"""Samples beyond this are clipping (`is_clipped`)."""
+from ndns.mixing.released_clip import read_mono
+from ndns.mixing.released_mix import CLIPPED
 
 BLOCK = 200
 """Samples of an energy block: 12.5 ms, four bytes each, so 320 bytes a second of audio."""
@@ -49,42 +46,6 @@ class Measured(NamedTuple):
 
     facts: Facts
     blocks: bytes
-
-
-def read_mono(path: Path, start: int = 0, stop: int | None = None) -> np.ndarray:
-    """Return samples `start` to `stop` at 16 kHz as float64 `(samples,)`: channel mean, then soxr HQ of the whole file.
-
-    A recording of another rate has `ceil(frames * 16000 / rate)` samples, as librosa makes it.
-
-    Raises:
-        UserError: the file is missing or cannot be decoded.
-    """
-    try:
-        with soundfile.SoundFile(path) as sound:
-            if sound.samplerate == RATE:
-                sound.seek(min(start, sound.frames))
-                return _mean(sound.read(-1 if stop is None else stop - start, always_2d=True))
-            samples, rate = _mean(sound.read(always_2d=True)), sound.samplerate
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise UserError(f"{path}: cannot be read as audio ({error}); replace or remove it.") from None
-    wanted = -(-len(samples) * RATE // rate)
-    samples = soxr.resample(samples, rate, RATE, quality="HQ")[:wanted] if len(samples) else samples
-    return np.pad(samples, (0, wanted - len(samples)))[start:stop]
-
-
-def join(root: Path, segments: Sequence[Segment]) -> np.ndarray:
-    """Return segments one after the other, float64 `(samples,)`.
-
-    Raises:
-        UserError: a recording cannot be read or is shorter than the segment.
-    """
-    parts = []
-    for path, start, stop in segments:
-        part = np.zeros(stop - start) if path == SILENCE else read_mono(root / path, start, stop)
-        if len(part) != stop - start:
-            raise UserError(f"{root / path}: is shorter than when the plan was drawn; run `ndns mix plan` again.")
-        parts.append(part)
-    return np.concatenate(parts) if parts else np.zeros(0)
 
 
 def measure(root: Path, path: str) -> Measured:
@@ -170,13 +131,9 @@ class Index:
             self._db.commit()
 
 
-def _mean(samples: np.ndarray) -> np.ndarray:
-    return samples[:, 0] if samples.shape[1] == 1 else samples.T.sum(axis=0) / samples.shape[1]
-
-
 def _key(path: Path) -> str:
     try:
-        stat = path.stat()
+        stat = container(path).stat()
     except OSError:
         raise UserError(f"{path}: no such recording; correct the file list or the corpus root.") from None
     return f"{_FORMAT} {soxr.__version__} {path.absolute()} {stat.st_size} {stat.st_mtime_ns}"

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -12,43 +11,16 @@ from ndns.audio.io import RATE
 from ndns.config import Mix
 from ndns.errors import UserError
 from ndns.files import read_csv, sha256_bytes, write_csv
-from ndns.mix.corpus import KINDS, SPLITS, manifest_root
-from ndns.mix.draw import SILENCE, Clip
-from ndns.mix.plan import COLUMNS, parse_clip
 from ndns.mix.released import Draw, Settings, draw
-from ndns.mix.released_facts import Facts, Index, join
-from ndns.mix.released_mix import Label, mix_released
+from ndns.mix.released_facts import Facts, Index
 from ndns.mix.workers import run_all, track
-
-RELEASED_COLUMNS = [*COLUMNS, "drawn_level", "true_snr_db", "active_snr_db", "name", "sources"]
+from ndns.mixing.corpus import KINDS, SPLITS, manifest_root
+from ndns.mixing.draw import SILENCE, Clip
+from ndns.mixing.plan import RELEASED_COLUMNS
+from ndns.mixing.released_clip import ReleasedClip, folder_of, join
+from ndns.mixing.released_mix import Label, mix_released
 
 _MOST_DROPS = 1000
-
-
-@dataclass(frozen=True)
-class ReleasedClip:
-    """A clip of the released generator.
-
-    Attributes:
-        clip: `snr_db` and `level_dbfs` are the labels of the file name; `seconds` is the real length.
-        drawn_level: level before a mixture that clipped was made softer, dBFS.
-        true_snr_db: see `ndns.mix.released_mix.Label`.
-        active_snr_db: likewise.
-        name: of the noisy file; its `fileid` numbers the clean and noise files too.
-        sources: hash of the decoded samples of all recordings in the clip.
-    """
-
-    clip: Clip
-    drawn_level: int
-    true_snr_db: float
-    active_snr_db: float
-    name: str
-    sources: str
-
-    def row(self) -> dict[str, object]:
-        """Return the clip as a row of `plan.csv`."""
-        own = {column: getattr(self, column) for column in RELEASED_COLUMNS[len(COLUMNS) :]}
-        return {**self.clip.row(), **own}
 
 
 class _Candidate(NamedTuple):
@@ -75,54 +47,17 @@ def write_released_plan(mix: Mix, manifest: Path, out: Path, facts: Path | None 
         known = index.facts(list(dict.fromkeys([*lists["speech"], *lists["noise"]])), jobs)
         by_path = {recording.path: recording for recording in known}
         clips: list[ReleasedClip] = []
-        for split, count in zip(SPLITS, (mix.train_clips, mix.val_clips), strict=True):
+        for split in SPLITS:
             speech, noise = ([by_path[path] for path in lists[kind]] for kind in KINDS)
             drawn = draw(_settings(mix, split), speech, noise, index)
-            clips.extend(_accepted(drawn, by_path, index, mix, split, count, jobs))
+            clips.extend(_accepted(drawn, by_path, index, mix, split, mix.clips(split), jobs))
     write_csv(out, (clip.row() for clip in clips), RELEASED_COLUMNS)
-
-
-def read_released_plan(path: Path, split: str, mix: Mix) -> list[ReleasedClip]:
-    """Read the clips of one split.
-
-    Raises:
-        UserError: no such split, a broken row, or a plan of other settings.
-    """
-    if split not in SPLITS:
-        raise UserError(f"--split: {split!r} is unknown; take train or val.")
-    clips = [parse_released(row, path) for row in read_csv(path, RELEASED_COLUMNS) if row["split"] == split]
-    wanted = mix.train_clips if split == "train" else mix.val_clips
-    names = [f"{split}_{mix.released.first + index:05d}" for index in range(wanted)]
-    fits = all(_fits(mix, clip) for clip in clips)
-    if [clip.clip.clip for clip in clips] != names or not fits:
-        raise UserError(f"{path}: was drawn with other settings; run `ndns mix plan` again.")
-    return clips
-
-
-def parse_released(row: dict[str, str], path: Path) -> ReleasedClip:
-    """Parse a row of the plan.
-
-    Raises:
-        UserError: the row is broken.
-    """
-    clip = parse_clip(row, path)
-    try:
-        numbers = int(row["drawn_level"]), float(row["true_snr_db"]), float(row["active_snr_db"])
-    except ValueError:
-        raise UserError(f"{path}: the row of {row['clip']!r} is broken; run `ndns mix plan` again.") from None
-    return ReleasedClip(clip, *numbers, row["name"], row["sources"])
 
 
 def _settings(mix: Mix, split: str) -> Settings:
     snr, level = ((int(low), int(high)) for low, high in (mix.snr_db, mix.level_dbfs))
     options = mix.released
     return Settings(int(mix.seconds * RATE), snr, level, options.activity, options.first, mix.seed, split == "val")
-
-
-def _fits(mix: Mix, clip: ReleasedClip) -> bool:
-    (snr_low, snr_high), (level_low, level_high) = mix.snr_db, mix.level_dbfs
-    in_range = snr_low <= clip.clip.snr_db < snr_high and level_low <= clip.drawn_level < level_high
-    return in_range and clip.clip.seed[0] == mix.seed and clip.clip.samples >= int(mix.seconds * RATE)
 
 
 def _lists(mix: Mix, manifest: Path) -> dict[str, list[str]]:
@@ -204,8 +139,3 @@ def _clip(candidate: _Candidate, label: Label, split: str, number: int, seed: tu
     )
     name = drawn.name(label.level, number)
     return ReleasedClip(clip, drawn.level, label.true_snr_db, label.active_snr_db, name, candidate.sources)
-
-
-def folder_of(path: str) -> str:
-    """Return the folder that a recording lies in, which stands for its label; the script knows no labels."""
-    return path.rsplit("/", 2)[-2] if "/" in path else ""

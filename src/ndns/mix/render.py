@@ -1,153 +1,104 @@
-"""Rendering of a split: clips in parallel, finished ones kept, everything else removed."""
+"""Rendering: clips of a plan into shards, each with its manifest; then one manifest of all."""
 
-import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import soxr
-
-from ndns.audio.io import pcm_sha256, read_pcm16, write_pcm16
+from ndns.audio.io import encode_pcm16, pcm_sha256
+from ndns.audio.shards import write_shard
+from ndns.config import Mix
 from ndns.errors import UserError
-from ndns.files import sha256_bytes, write_csv
-from ndns.fingerprint import fingerprint
-from ndns.mix.clip import render_clip
-from ndns.mix.corpus import Corpus, Pool, Recording
-from ndns.mix.draw import SILENCE, Clip
-from ndns.mix.journal import Entry, Journal
-from ndns.mix.sources import Sources
+from ndns.files import read_csv, write_csv
 from ndns.mix.workers import run_all, track
+from ndns.mixing.clips import CONDITIONS, RELEASED, STREAMS, PlanClips
+from ndns.mixing.corpus import SPLITS
 
-STREAMS = ("noisy", "clean", "noise")
-COLUMNS = [
-    "clip",
-    *STREAMS,
-    "seconds",
-    "snr_db",
-    "level_dbfs",
-    "speaker",
-    "noise_label",
-    *(f"{stream}_sha256" for stream in STREAMS),
-]
+HASHES = [f"{stream}_sha256" for stream in STREAMS]
+COLUMNS = ["clip", *STREAMS, *CONDITIONS, *HASHES]
+RELEASED_COLUMNS = [*COLUMNS, *RELEASED]
 
 
-class Task(NamedTuple):
-    """A clip, the fingerprint of what it is made of, and what the journal says about it."""
+class Job(NamedTuple):
+    """What all shards of a split share: settings, `plan.csv`, the corpus manifest, the split, the folder to fill."""
 
-    clip: Clip
-    fingerprint: str
-    entry: Entry | None
+    mix: Mix
+    plan: Path
+    manifest: Path
+    split: str
+    folder: Path
 
 
-def render_split(clips: list[Clip], corpus: Corpus, split: str, out: Path, jobs: int) -> int:
-    """Render clips into `<split>/{noisy,clean,noise}/` beside `out` and write the manifest `out`.
+def render_shards(job: Job, numbers: list[int] | None = None, jobs: int = 1) -> int:
+    """Write `<folder>/<number>.tar` and then its manifest `<number>.csv` for each shard.
 
-    A clip's files are kept if the journal names the clip with the same plan row, the same sources, code and
-    resampler, and all three files still decode to the journal's hashes. Files that are not of these clips are removed.
+    Members are `<clip>.{noisy,clean,noise}.flac`, mono 16 kHz PCM16, in the order of the plan. Paths in a manifest
+    count from its folder. A shard appears whole or not at all.
 
     Args:
-        clips: of the split, in the manifest's order.
-        corpus: that the plan was drawn from.
-        split: `train` or `val`.
-        out: manifest, `<split>.csv`.
+        job: what is rendered.
+        numbers: of the shards; None renders those of the whole split.
         jobs: processes; the result does not depend on it.
 
     Returns:
         How many clips got other recordings than planned, because these were silent.
 
     Raises:
-        UserError: a recording is not in the split, missing, unreadable or changed, or all are silent.
+        UserError: no such shard, or as `PlanClips`.
     """
-    pool, folder = corpus.pools[split], out.parent / split
-    prints = _fingerprints(clips, pool)
-    remove_surplus(folder, set(prints))
-    journal = Journal(folder / "journal.jsonl", prints)
-    tasks = [Task(clip, prints[clip.clip], journal.entries.get(clip.clip)) for clip in clips]
-    renderer = Renderer(corpus.root, pool, folder)
-    for task_entry in track(run_all(renderer, tasks, min(jobs, len(tasks))), len(tasks), f"mix {split}"):
-        if journal.entries.get(task_entry["clip"]) != task_entry:
-            journal.add(task_entry)
-    entries = [journal.entries[clip.clip] for clip in clips]
-    write_csv(out, ({column: entry[column] for column in COLUMNS} for entry in entries), COLUMNS)
-    return sum(entry["redraws"] > 0 for entry in entries)
+    if job.split not in SPLITS:
+        raise UserError(f"--split: {job.split!r} is unknown; take train or val.")
+    names = job.mix.shards(job.split)
+    for number in numbers or []:
+        if not 0 <= number < len(names):
+            raise UserError(f"--shard: {number} is beyond the {len(names)} shards of {job.split}; they count from 0.")
+    tasks = [(job, number) for number in (range(len(names)) if numbers is None else numbers)]
+    return sum(track(run_all(render_shard, tasks, min(jobs, len(tasks))), len(tasks), f"mix {job.split}"))
 
 
-class Renderer:
-    """Renders tasks; each process has its own."""
+def render_shard(task: tuple[Job, int]) -> int:
+    """Render one shard; return how many clips were drawn again."""
+    job, number = task
+    start = number * job.mix.shard_clips
+    clips = PlanClips(job.mix, job.plan, job.manifest, job.split, start, start + job.mix.shard_clips)
+    archive = job.folder / f"{job.mix.shards(job.split)[number]}.tar"
+    for left_by_a_kill in job.folder.glob(f".{archive.stem}.*.part.*"):
+        left_by_a_kill.unlink()
+    rows: list[dict[str, object]] = []
+    redrawn: list[str] = []
 
-    def __init__(self, root: Path, pool: Pool, folder: Path) -> None:
-        self._root, self._pool, self._folder = root, pool, folder
-        self._digest = _pool_digest(pool)
-        self._recordings = pool.by_path()
-        self._sources: Sources | None = None
+    def members() -> Iterator[tuple[str, bytes]]:
+        for index in range(len(clips)):
+            row, mixture, redraws = clips[index]
+            signals = {stream: getattr(mixture, stream) for stream in STREAMS}
+            names = {stream: f"{row['clip']}.{stream}.flac" for stream in STREAMS}
+            paths = {stream: f"{archive.name}/{name}" for stream, name in names.items()}
+            hashes = {f"{stream}_sha256": pcm_sha256(pcm) for stream, pcm in signals.items()}
+            rows.append({**row, **paths, **hashes})
+            redrawn.extend([str(row["clip"])] * (redraws > 0))
+            yield from ((names[stream], encode_pcm16(pcm)) for stream, pcm in signals.items())
 
-    def __call__(self, task: Task) -> Entry:
-        """Return the journal entry of a clip whose files are in place; render it unless they are."""
-        if task.entry and task.entry["pool"] in ("", self._digest) and intact(self._folder.parent, task.entry):
-            return task.entry
-        if self._sources is None:
-            self._sources = Sources(self._root, self._recordings)
-        clip, mixture, redraws = render_clip(task.clip, self._pool, self._sources)
-        speaker = next(self._recordings[s.path].label for s in clip.speech if s.path != SILENCE)
-        files = {stream: f"{self._folder.name}/{stream}/{clip.clip}.flac" for stream in STREAMS}
-        hashes = {}
-        for stream, file in files.items():
-            pcm = getattr(mixture, stream)
-            write_pcm16(self._folder.parent / file, pcm)
-            hashes[f"{stream}_sha256"] = pcm_sha256(pcm)
-        return {
-            "clip": clip.clip,
-            "fingerprint": task.fingerprint,
-            "pool": self._digest if redraws else "",
-            "redraws": redraws,
-            **files,
-            "seconds": clip.seconds,
-            "snr_db": clip.snr_db,
-            "level_dbfs": mixture.level_dbfs,
-            "speaker": speaker,
-            "noise_label": clip.noise_label,
-            **hashes,
-        }
+    write_shard(archive, members())
+    columns = RELEASED_COLUMNS if job.mix.method == "released" else COLUMNS
+    write_csv(archive.with_suffix(".csv"), rows, columns)
+    return len(redrawn)
 
 
-def intact(folder: Path, entry: Entry) -> bool:
-    """Say whether the files of a journal entry, below `folder`, still decode to its hashes."""
-    for stream in STREAMS:
-        try:
-            pcm = read_pcm16(folder / entry[stream])
-        except UserError:  # missing or damaged: rendered again
-            return False
-        if pcm_sha256(pcm) != entry[f"{stream}_sha256"]:
-            return False
-    return True
+def gather(shards: list[Path], out: Path) -> None:
+    """Join the manifests of shards, in the order given, into the manifest of the split.
 
-
-def _fingerprints(clips: list[Clip], pool: Pool) -> dict[str, str]:
-    """Hash, for each clip, its plan row, its recordings' samples and the code that makes it."""
-    recordings = pool.by_path()
-    code = f"{fingerprint('mix')} soxr {soxr.__version__}"
-    return {clip.clip: _fingerprint(clip, recordings, code) for clip in clips}
-
-
-def _fingerprint(clip: Clip, recordings: Mapping[str, Recording], code: str) -> str:
-    paths = [segment.path for segment in (*clip.speech, *clip.noise) if segment.path != SILENCE]
-    for path in paths:
-        if path not in recordings:
-            raise UserError(
-                f"{clip.clip}: its recording {path} is not among the usable ones of the split {clip.split!r}; "
-                "run `ndns mix plan` again."
-            )
-    return sha256_bytes(json.dumps([code, clip.row(), [recordings[path].sha256 for path in paths]]).encode())
-
-
-def _pool_digest(pool: Pool) -> str:
-    """Hash of all recordings of a split: a clip that was drawn again depends on all of them."""
-    return sha256_bytes(json.dumps(sorted(map(vars, pool.by_path().values()), key=lambda r: r["path"])).encode())
-
-
-def remove_surplus(folder: Path, clips: set[str]) -> None:
-    """Remove files of the streams that are not of these clips."""
-    for stream in STREAMS:
-        for path in (folder / stream).glob("*"):
-            if path.suffix != ".flac" or path.stem not in clips:
-                path.unlink()
+    Raises:
+        UserError: a manifest is missing or not of this kind, or a clip is there twice.
+    """
+    tables = [read_csv(path, COLUMNS) for path in shards]
+    columns = list(tables[0][0]) if tables and tables[0] else COLUMNS
+    rows: dict[str, dict[str, str]] = {}
+    for path, table in zip(shards, tables, strict=True):
+        folder = Path(os.path.relpath(path.parent, out.parent))
+        for row in table:
+            if row["clip"] in rows:
+                raise UserError(
+                    f"{path}: the clip {row['clip']!r} is in another shard too; run `ndns mix render` again."
+                )
+            rows[row["clip"]] = {**row, **{stream: f"{folder}/{row[stream]}" for stream in STREAMS}}
+    write_csv(out, rows.values(), columns)

@@ -4,10 +4,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ndns.audio.io import RATE
 from ndns.errors import UserError
-from ndns.files import read_csv
+from ndns.files import read_columns
 
 SPLITS = ("train", "val")
 """The index of a split is its number in a clip's seed."""
@@ -15,8 +16,6 @@ SPLITS = ("train", "val")
 KINDS = ("speech", "noise")
 MIN_SAMPLES = RATE // 10
 """Recordings below 0.1 s are left out: a clip would be made of hundreds of them."""
-
-_COLUMNS = ("path", "kind", "label", "split", "seconds", "rate", "sha256", "status")
 
 
 @dataclass(frozen=True)
@@ -66,22 +65,22 @@ def read_corpus(manifest: Path) -> Corpus:
     Raises:
         UserError: a file or column is missing, a cell is wrong, or a label is in both splits.
     """
-    rows = [row for row in read_csv(manifest, _COLUMNS) if row["status"] == "ok"]
+    rows = _usable(manifest)
     groups: dict[tuple[str, str], dict[str, list[Recording]]] = {(s, k): {} for s in SPLITS for k in KINDS}
-    hidden = {row["sha256"] for row in rows if row["split"] == "val"}
+    hidden = {row.sha256 for row in rows if row.split == "val"}
     duplicates = 0
     for row in rows:
-        if (row["split"], row["kind"]) not in groups:
+        if (row.split, row.kind) not in groups:
             raise UserError(
-                f"{manifest}: {row['path']} has split {row['split']!r} and kind {row['kind']!r}; "
+                f"{manifest}: {row.path} has split {row.split!r} and kind {row.kind!r}; "
                 "expected train or val, and speech or noise."
             )
-        if row["split"] == "train" and row["sha256"] in hidden:
+        if row.split == "train" and row.sha256 in hidden:
             duplicates += 1
             continue
         recording = _recording(row, manifest)
         if recording.samples >= MIN_SAMPLES:
-            groups[row["split"], row["kind"]].setdefault(recording.label, []).append(recording)
+            groups[row.split, row.kind].setdefault(recording.label, []).append(recording)
     for kind in KINDS:
         shared = sorted(groups["train", kind].keys() & groups["val", kind].keys())
         if shared:
@@ -90,18 +89,47 @@ def read_corpus(manifest: Path) -> Corpus:
     return Corpus(manifest_root(manifest), pools, duplicates)
 
 
-def _recording(row: dict[str, str], manifest: Path) -> Recording:
-    path = row["path"]
-    if "|" in path:
-        raise UserError(f"{manifest}: the path {path!r} contains '|', which separates segments in a plan; rename it.")
+def read_recordings(manifest: Path, split: str, paths: set[str]) -> dict[str, Recording]:
+    """Read the usable recordings of a split that are among `paths`, as `read_corpus` would, without all others.
+
+    Raises:
+        UserError: a file or column is missing, or a cell is wrong.
+    """
+    rows = [row for row in _usable(manifest) if row.path in paths or row.split == "val"]
+    hidden = {row.sha256 for row in rows if row.split == "val"} if split == "train" else set()
+    wanted = (row for row in rows if row.split == split and row.path in paths and row.sha256 not in hidden)
+    return {row.path: _recording(row, manifest) for row in wanted}
+
+
+class _Row(NamedTuple):
+    path: str
+    kind: str
+    label: str
+    split: str
+    seconds: str
+    rate: str
+    sha256: str
+    status: str
+
+
+def _usable(manifest: Path) -> list[_Row]:
+    rows = map(_Row._make, read_columns(manifest, list(_Row._fields)))
+    return [row for row in rows if row.status == "ok"]
+
+
+def _recording(row: _Row, manifest: Path) -> Recording:
+    if "|" in row.path:
+        raise UserError(
+            f"{manifest}: the path {row.path!r} contains '|', which separates segments in a plan; rename it."
+        )
     try:
-        frames = round(float(row["seconds"]) * int(row["rate"]))
-        samples = frames * RATE // int(row["rate"])
+        frames = round(float(row.seconds) * int(row.rate))
+        samples = frames * RATE // int(row.rate)
     except (ValueError, ZeroDivisionError, OverflowError):
         raise UserError(
-            f"{manifest}: {path} has seconds {row['seconds']!r} and rate {row['rate']!r}; expected numbers."
+            f"{manifest}: {row.path} has seconds {row.seconds!r} and rate {row.rate!r}; expected numbers."
         ) from None
-    return Recording(path, row["label"], samples, row["sha256"])
+    return Recording(row.path, row.label, samples, row.sha256)
 
 
 def _sorted(groups: dict[str, list[Recording]]) -> Groups:

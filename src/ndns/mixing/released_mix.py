@@ -4,9 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ndns.mix.levels import active_snr_db
-from ndns.mix.released import EPS, TARGET_DBFS
-from ndns.mix.released_facts import CLIPPED
+from ndns.mixing.levels import active_snr_db
+
+EPS = np.finfo(float).eps
+TARGET_DBFS = -25
+CLIPPED = 0.99
+"""Samples beyond this are clipping (`is_clipped`)."""
 
 WRITTEN_BITS = 31
 """soundfile turns clipping on in libsndfile, which then rounds to 32 bits and drops the lower 16: PCM16 by floor."""

@@ -1,5 +1,6 @@
 """Samples of recordings at 16 kHz mono, without decoding more than is needed."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 from math import gcd
 from pathlib import Path
@@ -8,8 +9,8 @@ import numpy as np
 
 from ndns.audio.io import RATE, AudioInfo, info, read, read_channels, resample, to_mono
 from ndns.errors import UserError
-from ndns.mix.corpus import Recording
-from ndns.mix.draw import SILENCE, Segment
+from ndns.mixing.corpus import Recording
+from ndns.mixing.draw import SILENCE, Segment
 
 LONG_SECONDS = 60
 """Recordings of another rate are resampled whole and kept up to this length, else window by window."""
@@ -24,7 +25,7 @@ WINDOW_MARGIN = RATE // 10
 class Sources:
     """Reads segments of the recordings below `root`."""
 
-    def __init__(self, root: Path, recordings: dict[str, Recording]) -> None:
+    def __init__(self, root: Path, recordings: Mapping[str, Recording]) -> None:
         self._root = root
         self._recordings = recordings
         self._resampled = lru_cache(CACHED)(self._read_whole)

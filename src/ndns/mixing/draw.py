@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ndns.audio.io import RATE
-from ndns.mix.corpus import MIN_SAMPLES, Groups, Pool, Recording
+from ndns.mixing.corpus import MIN_SAMPLES, Groups, Pool, Recording
 
 SILENCE = "silence"
 GAP = RATE // 5

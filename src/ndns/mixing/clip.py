@@ -1,15 +1,16 @@
 """Rendering of one clip, with other recordings where the planned ones are silent."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from ndns.errors import UserError
-from ndns.mix.corpus import Pool
-from ndns.mix.draw import Clip, draw_noise, draw_speech, generator
-from ndns.mix.levels import Mixture, active_powers, active_snr_db, mix
-from ndns.mix.sources import Sources
+from ndns.mixing.corpus import Pool
+from ndns.mixing.draw import Clip, draw_noise, draw_speech, generator
+from ndns.mixing.levels import Mixture, active_powers, active_snr_db, mix
+from ndns.mixing.sources import Sources
 
 SILENT_POWER = 1e-7
 """Speech or noise below -70 dBFS in the active frames counts as silence."""
@@ -32,8 +33,8 @@ class Rendered(NamedTuple):
     redraws: int
 
 
-def render_clip(clip: Clip, pool: Pool, sources: Sources) -> Rendered:
-    """Render a clip.
+def render_clip(clip: Clip, pool: Callable[[], Pool], sources: Sources) -> Rendered:
+    """Render a clip; `pool` is asked for the split's recordings only if something is drawn again.
 
     Speech or noise that is silent (see the constants above) is replaced: redraw k = 1, 2, ... draws a speaker or a
     noise type of the split and new segments from `SeedSequence([*clip.seed, k])`; SNR and level stay.
@@ -49,7 +50,7 @@ def render_clip(clip: Clip, pool: Pool, sources: Sources) -> Rendered:
             mixture = mix(clean, noise, clip.snr_db, clip.level_dbfs)
             if abs(active_snr_db(mixture.clean, mixture.noise) - clip.snr_db) <= SNR_TOLERANCE_DB:
                 return Rendered(clip, mixture, redraw)
-        clip = _drawn_again(clip, pool, silent, redraw + 1)
+        clip = _drawn_again(clip, pool(), silent, redraw + 1)
     raise UserError(
         f"{clip.clip}: {MAX_DRAWS} draws of the split {clip.split!r} gave silent {silent}; "
         f"remove its silent {silent} recordings from the corpus."
