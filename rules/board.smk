@@ -2,6 +2,8 @@
 
 INPUTS: scores, costs, histories, denoised clips of all runs, results/<study>/mix/val.csv and its shards; for the front
   also parent.csv
+OUTPUTS: results/<study>/board/report.html, table.csv, metricsboard_track_1_validation.yml;
+  pareto.csv, pareto_chip.csv, pareto.md, pareto.svg
 """
 
 

@@ -1,7 +1,25 @@
-"""The mixture's definitions once more, written another way than in `ndns.mix.levels`."""
+"""The mixture's definitions once more, written another way than in `ndns.mixing.levels`; shards read by `tarfile`."""
+
+import csv
+import io
+import tarfile
 
 import numpy as np
 import soundfile
+
+
+def rows_of(path):
+    """Rows of a CSV table."""
+    with open(path, newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def read_flac(path):
+    """Samples and rate of `<archive>.tar/<member>`."""
+    archive, _, name = str(path).partition(".tar/")
+    with tarfile.open(f"{archive}.tar") as handle:
+        data = handle.extractfile(name).read()
+    return soundfile.read(io.BytesIO(data), dtype="int16")
 
 
 def frame_powers(samples):
@@ -23,7 +41,7 @@ def active_reference(samples):
 
 def measured(folder, row):
     """SNR over active speech, dB, and level, dBFS, of a rendered clip, from its files."""
-    pcm = {stream: soundfile.read(folder / row[stream], dtype="int16") for stream in ("noisy", "clean", "noise")}
+    pcm = {stream: read_flac(folder / row[stream]) for stream in ("noisy", "clean", "noise")}
     assert {rate for _, rate in pcm.values()} == {16_000}
     noisy, clean, noise = (pcm[stream][0].astype(np.float64) for stream in ("noisy", "clean", "noise"))
     assert np.array_equal(noisy, clean + noise)

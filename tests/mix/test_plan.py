@@ -1,7 +1,5 @@
 """The plan: fills every clip, keeps the splits apart, and depends on nothing but seed, split and index."""
 
-import csv
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,18 +9,15 @@ from typer.testing import CliRunner
 from ndns.config import Mix
 from ndns.errors import UserError
 from ndns.mix.cli import app
-from ndns.mix.corpus import MIN_SAMPLES, Pool, Recording, read_corpus
-from ndns.mix.draw import parse_segments
-from ndns.mix.plan import COLUMNS, draw_clip, draw_plan, read_plan, write_plan
+from ndns.mix.plan import draw_clip, draw_plan, write_plan
+from ndns.mixing.corpus import MIN_SAMPLES, Pool, Recording, read_corpus
+from ndns.mixing.draw import parse_segments
+from ndns.mixing.plan import COLUMNS, read_plan
 
 from .conftest import Corpus, noise_like, speech_like
+from .measure import rows_of
 
 MIX = Mix(seed=3, train_clips=40, val_clips=25, seconds=5.0)
-
-
-def rows_of(path):
-    with open(path, newline="") as handle:
-        return list(csv.DictReader(handle))
 
 
 def parts(text):

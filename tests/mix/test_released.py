@@ -15,18 +15,23 @@ from ndns.config import Mix, settings_from
 from ndns.errors import UserError
 from ndns.mix import released_facts, released_plan
 from ndns.mix.cli import app
-from ndns.mix.draw import SILENCE, Segment
 from ndns.mix.released import activity, activity_bounds
 from ndns.mix.released_facts import Index
-from ndns.mix.released_plan import read_released_plan, write_released_plan
-from ndns.mix.released_render import render_released
+from ndns.mix.released_plan import write_released_plan
+from ndns.mix.render import Job, gather, render_shards
+from ndns.mixing.draw import SILENCE, Segment
+from ndns.mixing.plan import read_rows
+from ndns.mixing.released_clip import planned_released
 
 from .conftest import noise_like, speech_like
+from .measure import read_flac, rows_of
 from .released_reference import Generator
 from .released_reference import activity as reference_activity
 
 OPTIONS = {"seconds": 2.5, "snr": (-5, 20), "level": (-35, -8), "activity": 0.6, "first": 0}
-MIX = Mix(method="released", seed=5, train_clips=24, val_clips=12, seconds=2.5, level_dbfs=(-35.0, -8.0))
+MIX = Mix(
+    method="released", seed=5, train_clips=24, val_clips=12, seconds=2.5, level_dbfs=(-35.0, -8.0), shard_clips=10
+)
 
 
 class Pool:
@@ -92,6 +97,19 @@ def pool(tmp_path_factory):
     return fill(tmp_path_factory.mktemp("pool"))
 
 
+def read_released_plan(path, split, mix):
+    return [planned_released(row, path, mix) for row in read_rows(path, split, mix)]
+
+
+def render(pool, plan, split, mix, jobs=1):
+    """Render beside the plan; return the manifest's path."""
+    folder = plan.parent / split
+    render_shards(Job(mix, plan, pool.manifest, split, folder), jobs=jobs)
+    out = plan.with_name(f"{split}.csv")
+    gather([folder / f"{shard}.csv" for shard in mix.shards(split)], out)
+    return out
+
+
 def reference(pool, folder, split, count, **changes):
     folder.mkdir(parents=True, exist_ok=True)
     options = {**OPTIONS, "validation": split == "val", **changes}
@@ -109,11 +127,6 @@ def planned(pool, tmp_path_factory):
     return out
 
 
-def rows_of(path):
-    with open(path, newline="") as handle:
-        return list(csv.DictReader(handle))
-
-
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_names_recordings_and_samples_are_those_of_the_script(pool, planned, split, tmp_path):
     count = MIX.train_clips if split == "train" else MIX.val_clips
@@ -125,16 +138,10 @@ def test_names_recordings_and_samples_are_those_of_the_script(pool, planned, spl
     for clip, (_, _, speech, noise) in zip(clips, expected, strict=True):
         for segments, used in ((clip.clip.speech, speech), (clip.clip.noise, noise)):
             assert [s.path for s in segments if s.path != SILENCE] == [p for p in used if "empty" not in p]
-    out = tmp_path / "mix" / f"{split}.csv"
-    result = CliRunner().invoke(
-        app,
-        [
-            *f"render --plan {planned} --manifest {pool.manifest} --split {split} --out {out} --jobs 2".split(),
-            "--settings",
-            MIX.model_dump_json(),
-        ],
-    )
-    assert result.exit_code == 0, result.output
+    copy = tmp_path / "mix" / "plan.csv"
+    copy.parent.mkdir()
+    copy.write_bytes(planned.read_bytes())
+    out = render(pool, copy, split, MIX, jobs=2)
     for row, (name, number, *_) in zip(rows_of(out), expected, strict=True):
         for stream, file in (("noisy", name), ("clean", f"clean_fileid_{number}.wav")):
             check_samples(out.parent / row[stream], tmp_path / "script" / file)
@@ -144,7 +151,7 @@ def test_names_recordings_and_samples_are_those_of_the_script(pool, planned, spl
 
 def check_samples(ours, script):
     """At 16 kHz not even one unit lies between them."""
-    a, b = (soundfile.read(path, dtype="int16")[0] for path in (ours, script))
+    a, b = read_flac(ours)[0], soundfile.read(script, dtype="int16")[0]
     assert len(b) >= 40_000
     assert np.array_equal(a, b)
     assert np.abs(a.astype(int)).max() > 20
@@ -206,9 +213,9 @@ def test_48_khz_sources_draw_the_same_and_differ_by_at_most_one_unit(tmp_path):
     _, expected = reference(pool, tmp_path / "script", "train", 5, resample=resample)
     clips = read_released_plan(tmp_path / "plan.csv", "train", mix)
     assert [clip.name for clip in clips] == [name for name, *_ in expected]
-    render_released(clips, pool.root, "train", tmp_path / "train.csv", jobs=1)
-    for row, (name, *_) in zip(rows_of(tmp_path / "train.csv"), expected, strict=True):
-        ours = soundfile.read(tmp_path / row["noisy"], dtype="int16")[0].astype(int)
+    out = render(pool, tmp_path / "plan.csv", "train", mix)
+    for row, (name, *_) in zip(rows_of(out), expected, strict=True):
+        ours = read_flac(tmp_path / row["noisy"])[0].astype(int)
         script = soundfile.read(tmp_path / "script" / name, dtype="int16")[0].astype(int)
         assert np.abs(ours - script).max() <= 1
 
@@ -253,26 +260,10 @@ def test_a_changed_recording_is_noticed(tmp_path):
     samples, rate = soundfile.read(pool.root / path)
     soundfile.write(pool.root / path, samples * np.linspace(0.2, 0.9, len(samples)), rate, subtype="PCM_16")
     with pytest.raises(UserError, match=r"run `ndns mix plan` again"):
-        render_released(clips, pool.root, "train", tmp_path / "train.csv", jobs=1)
-    assert not (tmp_path / "train.csv").exists()
+        render(pool, tmp_path / "plan.csv", "train", mix)
+    assert not list((tmp_path / "train").iterdir()), "nothing half-written stays"
     write_released_plan(mix, pool.manifest, tmp_path / "plan.csv")
-    render_released(read_released_plan(tmp_path / "plan.csv", "train", mix), pool.root, "train", tmp_path / "t.csv", 1)
-
-
-def test_finished_clips_are_kept_and_damaged_ones_made_again(pool, planned, tmp_path):
-    clips = read_released_plan(planned, "val", MIX)
-    out = tmp_path / "val.csv"
-    render_released(clips, pool.root, "val", out, jobs=1)
-    first = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in tmp_path.rglob("*.flac")}
-    damaged = next(path for path in first if path.parent.name == "noisy")
-    damaged.write_bytes(b"")
-    (damaged.parent / "stray.wav").write_bytes(b"")
-    render_released(clips, pool.root, "val", out, jobs=1)
-    again = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in tmp_path.rglob("*.flac")}
-    assert {p: b for p, (_, b) in first.items()} == {p: b for p, (_, b) in again.items()}
-    changed = {path.stem for path in first if first[path] != again[path]}
-    assert changed == {damaged.stem}
-    assert not (damaged.parent / "stray.wav").exists()
+    render(pool, tmp_path / "plan.csv", "train", mix)
 
 
 @settings(max_examples=40, deadline=None)

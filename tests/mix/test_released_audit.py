@@ -12,12 +12,13 @@ from ndns.config import Mix
 from ndns.errors import UserError
 from ndns.mix.audit import audit_plan
 from ndns.mix.cli import app
-from ndns.mix.corpus import read_corpus
 from ndns.mix.plan import write_plan
-from ndns.mix.released_plan import read_released_plan, write_released_plan
-from ndns.mix.released_render import render_released
+from ndns.mix.released_plan import write_released_plan
+from ndns.mix.render import Job, gather, render_shards
+from ndns.mixing.corpus import read_corpus
 
 from .conftest import noise_like, speech_like
+from .measure import read_flac, rows_of
 
 MIX = Mix(method="released", seed=5, train_clips=6, val_clips=5, seconds=2.0)
 
@@ -45,11 +46,6 @@ def manifest(tmp_path_factory):
 def plan(manifest):
     write_released_plan(MIX, manifest, manifest.with_name("plan.csv"))
     return manifest.with_name("plan.csv")
-
-
-def rows_of(path):
-    with open(path, newline="") as handle:
-        return list(csv.DictReader(handle))
 
 
 def write(path, rows):
@@ -107,10 +103,11 @@ def test_a_copy_under_another_name_is_found_through_the_manifest(plan, manifest,
 
 def test_true_snrs_are_those_of_the_rendered_files(plan, manifest, tmp_path):
     """Powers of the written clean and noise files give the planned true SNR, and it is far from the label."""
-    render_released(read_released_plan(plan, "train", MIX), manifest.parent, "train", tmp_path / "train.csv", jobs=1)
+    render_shards(Job(MIX, plan, manifest, "train", tmp_path / "train"))
+    gather([tmp_path / "train" / "0000.csv"], tmp_path / "train.csv")
     labels = {label.clip: label for label in audit_plan(plan, 30.0).labels}
     for row in rows_of(tmp_path / "train.csv"):
-        clean, noise = (soundfile.read(tmp_path / row[stream])[0] for stream in ("clean", "noise"))
+        clean, noise = (read_flac(tmp_path / row[stream])[0] / 32768 for stream in ("clean", "noise"))
         true = 10 * np.log10(np.mean(clean**2) / np.mean(noise**2))
         label = labels[row["clip"]]
         assert abs(label.true_snr_db - true) < 0.05

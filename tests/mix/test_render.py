@@ -1,13 +1,13 @@
-"""Rendered clips measured from their files, and what happens when rendering is interrupted or its input changes."""
+"""Rendered clips measured from their files, and what happens when rendering is killed or its input is wrong."""
 
 import csv
 import hashlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 
 import numpy as np
@@ -18,34 +18,32 @@ from typer.testing import CliRunner
 from ndns.config import Mix
 from ndns.errors import UserError
 from ndns.mix.cli import app
-from ndns.mix.corpus import read_corpus
-from ndns.mix.draw import SILENCE
-from ndns.mix.plan import draw_clip, read_plan, write_plan
-from ndns.mix.render import COLUMNS, STREAMS, render_split
+from ndns.mix.plan import draw_clip, write_plan
+from ndns.mix.render import COLUMNS, Job, gather, render_shards
+from ndns.mixing.clips import STREAMS
+from ndns.mixing.corpus import read_corpus
+from ndns.mixing.draw import SILENCE
 
-from .conftest import Corpus, build, noise_like, speech_like
-from .measure import measured
+from .conftest import Corpus, noise_like, speech_like
+from .measure import measured, read_flac, rows_of
 
-MIX = Mix(seed=7, train_clips=12, val_clips=6, seconds=2.5)
-
-
-def rows_of(path):
-    with open(path, newline="") as handle:
-        return list(csv.DictReader(handle))
+SUFFIXES = (".tar", ".csv")
+MIX = Mix(seed=7, train_clips=12, val_clips=6, seconds=2.5, shard_clips=5)
 
 
 def render(manifest, folder, mix=MIX, split="train", jobs=1):
-    """Plan and render; return the manifest's path."""
-    corpus = read_corpus(manifest)
-    write_plan(mix, corpus, folder / "plan.csv")
+    """Plan, render and gather; return the manifest's path."""
+    write_plan(mix, read_corpus(manifest), folder / "plan.csv")
     out = folder / f"{split}.csv"
-    render_split(read_plan(folder / "plan.csv", split, mix), corpus, split, out, jobs)
+    render_shards(Job(mix, folder / "plan.csv", manifest, split, folder / split), jobs=jobs)
+    gather([folder / split / f"{shard}.csv" for shard in mix.shards(split)], out)
     return out
 
 
 def files(folder):
-    """Every clip's bytes."""
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*.flac"))}
+    """Every file's bytes but the plan's."""
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "plan.csv")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 @pytest.fixture(scope="module")
@@ -54,22 +52,6 @@ def rendered(corpus, tmp_path_factory):
     folder = tmp_path_factory.mktemp("mix")
     render(corpus.manifest, folder)
     return folder
-
-
-@pytest.fixture
-def copy(rendered, tmp_path):
-    """A copy that a test may damage."""
-    return shutil.copytree(rendered, tmp_path / "mix")
-
-
-@pytest.fixture
-def writes(monkeypatch):
-    """Names of the clip files that are written from here on."""
-    import ndns.mix.render as module
-
-    names, write = [], module.write_pcm16
-    monkeypatch.setattr(module, "write_pcm16", lambda path, pcm: names.append(path.name) or write(path, pcm))
-    return names
 
 
 def test_snr_level_and_sum_measured_from_the_files(corpus, rendered):
@@ -87,7 +69,7 @@ def test_snr_level_and_sum_measured_from_the_files(corpus, rendered):
         assert row["speaker"] == labels[planned["speech"].rsplit(":", 2)[0].split("|")[-1].split(":")[0]]
         assert row["noise_label"] == planned["noise_label"]
         for stream in STREAMS:
-            pcm, rate = soundfile.read(rendered / row[stream], dtype="int16")
+            pcm, rate = read_flac(rendered / row[stream])
             assert (len(pcm), rate) == (40_000, 16_000)
             assert hashlib.sha256(pcm.astype("<i2").tobytes()).hexdigest() == row[f"{stream}_sha256"]
 
@@ -108,7 +90,7 @@ def test_clean_is_the_planned_speech(corpus, rendered):
                     break
                 pieces.append(pcm[int(start) : int(stop)])
             else:
-                source, clip = np.concatenate(pieces), soundfile.read(rendered / row[stream])[0]
+                source, clip = np.concatenate(pieces), read_flac(rendered / row[stream])[0] / 32768
                 gain = np.dot(clip, source) / np.dot(source, source)
                 assert gain > 0
                 assert np.abs(clip - gain * source).max() < 0.55 / 32768
@@ -122,114 +104,84 @@ def test_two_processes_give_the_same_files(corpus, rendered, tmp_path):
     assert files(tmp_path) == files(rendered)
 
 
-def test_order_does_not_matter(corpus, rendered, tmp_path):
-    recordings = read_corpus(corpus.manifest)
-    clips = [draw_clip(MIX, recordings.pools["train"], "train", index) for index in (11, 2, 7)]
-    render_split(clips, recordings, "train", tmp_path / "train.csv", 1)
+def test_a_shard_does_not_depend_on_the_others(corpus, rendered, tmp_path):
+    job = Job(MIX, rendered / "plan.csv", corpus.manifest, "train", tmp_path / "train")
+    render_shards(job, [2, 0])
     made = files(tmp_path)
-    assert len(made) == 9
+    assert set(made) == {f"train/000{number}{suffix}" for number in (0, 2) for suffix in (".csv", ".tar")}
     assert all(files(rendered)[name] == data for name, data in made.items())
+
+
+def test_shards_are_plain_archives_that_say_nothing_of_their_making(rendered):
+    sizes = []
+    for path in sorted(rendered.glob("train/*.tar")):
+        with tarfile.open(path, "r:") as archive:
+            members = archive.getmembers()
+        sizes.append(len(members))
+        rows = rows_of(path.with_suffix(".csv"))
+        assert [m.name for m in members] == [f"{row['clip']}.{stream}.flac" for row in rows for stream in STREAMS]
+        assert {(m.mtime, m.uid, m.gid, m.uname, m.gname, m.mode) for m in members} == {(0, 0, 0, "", "", 0o644)}
+    assert sizes == [15, 15, 6]
+
+
+def test_a_larger_plan_begins_with_the_smaller_one(corpus, rendered, tmp_path):
+    render(corpus.manifest, tmp_path, MIX.model_copy(update={"train_clips": 10}))
+    assert files(tmp_path)["train/0001.tar"] == files(rendered)["train/0001.tar"]
 
 
 def test_the_command(corpus, rendered, tmp_path):
     common = ["--settings", MIX.model_dump_json(), "--manifest", str(corpus.manifest)]
-    plan, out = str(tmp_path / "plan.csv"), str(tmp_path / "train.csv")
-    assert CliRunner().invoke(app, ["plan", *common, "--out", plan]).exit_code == 0
-    result = CliRunner().invoke(app, ["render", *common, "--plan", plan, "--split", "train", "--out", out])
-    assert result.exit_code == 0, result.output
-    assert rows_of(out) == rows_of(rendered / "train.csv")
+    plan, folder = str(tmp_path / "plan.csv"), tmp_path / "train"
+    options = ["--plan", plan, "--split", "train", "--out", str(folder), "--shard", "1", "--shard", "2"]
+    shards = [str(folder / f"000{number}.csv") for number in (1, 2)]
+    for call in (
+        ["plan", *common, "--out", plan],
+        ["render", *common, *options],
+        ["gather", *shards, "--out", str(tmp_path / "train.csv")],
+    ):
+        result = CliRunner().invoke(app, call)
+        assert result.exit_code == 0, result.output
+    assert rows_of(tmp_path / "train.csv") == rows_of(rendered / "train.csv")[5:]
 
 
-def test_nothing_is_rendered_twice(corpus, copy, writes):
-    before = files(copy)
-    render(corpus.manifest, copy)
-    assert writes == []
-    assert files(copy) == before
+@pytest.mark.parametrize(("split", "shard", "message"), [("val", 2, "beyond the 2 shards"), ("test", 0, "'test'")])
+def test_what_is_not_there_is_refused(corpus, rendered, tmp_path, split, shard, message):
+    with pytest.raises(UserError, match=message):
+        render_shards(Job(MIX, rendered / "plan.csv", corpus.manifest, split, tmp_path / split), [shard])
+    assert not list(tmp_path.iterdir())
 
 
-def test_damaged_missing_and_foreign_files_are_mended(corpus, rendered, copy, writes):
-    clips = copy / "train"
-    (clips / "noisy" / "train_00001.flac").unlink()
-    shutil.copy(clips / "clean" / "train_00003.flac", clips / "clean" / "train_00002.flac")
-    whole = (clips / "noise" / "train_00004.flac").read_bytes()
-    (clips / "noise" / "train_00004.flac").write_bytes(whole[: len(whole) // 2])
-    (clips / "noise" / "train_00099.flac").write_bytes(whole)
-    (clips / "noise" / ".train_00005.123.part.flac").write_bytes(whole[:100])
-    render(corpus.manifest, copy)
-    assert set(writes) == {f"train_{i:05d}.flac" for i in (1, 2, 4)}
-    assert files(copy) == files(rendered)
-
-
-def test_a_torn_journal_line_costs_one_clip(corpus, rendered, copy, writes):
-    journal = copy / "train" / "journal.jsonl"
-    journal.write_bytes(journal.read_bytes()[:-40])
-    render(corpus.manifest, copy)
-    assert set(writes) == {
-        json.loads((rendered / "train" / "journal.jsonl").read_text().splitlines()[-1])["clip"] + ".flac"
-    }
-    assert files(copy) == files(rendered)
-    assert len(journal.read_text().splitlines()) == 12
-    assert all(json.loads(line) for line in journal.read_text().splitlines())
-
-
-def test_clips_of_another_plan_are_not_reused(corpus, rendered, copy, writes):
-    other = MIX.model_copy(update={"seed": 8, "train_clips": 5})
-    render(corpus.manifest, copy, other)
-    assert len(writes) == 15
-    assert len(files(copy)) == 15, "surplus clips are removed"
-    assert not set(files(copy).values()) & set(files(rendered).values())
-    render(corpus.manifest, copy)
-    assert files(copy) == files(rendered)
-
-
-def test_a_longer_plan_keeps_the_shorter_one(corpus, rendered, tmp_path, writes):
-    render(corpus.manifest, tmp_path, MIX.model_copy(update={"train_clips": 4}))
-    assert len(writes) == 12
-    render(corpus.manifest, tmp_path)
-    assert len(writes) == 36
-    assert files(tmp_path) == files(rendered)
-
-
-def test_only_clips_of_a_changed_recording_are_rendered_again(tmp_path, writes):
-    corpus = build(tmp_path / "corpus")
-    render(corpus.manifest, tmp_path / "mix")
-    old = next(row for row in corpus.rows if row["path"] == "anna/2.flac")
-    corpus.rows.remove(old)
-    corpus.add("anna/2.flac", "speech", "anna", "train", speech_like(np.random.default_rng(77), 16_000, 4.1))
-    assert corpus.rows[-1]["seconds"] == old["seconds"]
-    writes.clear()
-    render(corpus.save().manifest, tmp_path / "mix")
-    plan = rows_of(tmp_path / "mix" / "plan.csv")
-    users = {row["clip"] for row in plan if "anna/2.flac" in row["speech"] and row["split"] == "train"}
-    assert 0 < len(users) < 12
-    assert set(writes) == {f"{clip}.flac" for clip in users}
+def test_a_clip_in_two_shards_is_refused(rendered, tmp_path):
+    shard = rendered / "train" / "0000.csv"
+    with pytest.raises(UserError, match=r"0000\.csv: the clip 'train_00000' is in another shard too"):
+        gather([shard, shard], tmp_path / "train.csv")
 
 
 def test_kill_9_then_the_same_command(corpus, tmp_path):
+    """Finished shards stay as they are when only the others are asked for; nothing half-written stays."""
     mix = MIX.model_copy(update={"train_clips": 60})
     render(corpus.manifest, tmp_path / "whole", mix)
     folder = tmp_path / "killed"
     write_plan(mix, read_corpus(corpus.manifest), folder / "plan.csv")
     options = ["--settings", mix.model_dump_json(), "--manifest", str(corpus.manifest), "--split", "train"]
-    places = ["--plan", str(folder / "plan.csv"), "--out", str(folder / "train.csv"), "--jobs", "2"]
+    places = ["--plan", str(folder / "plan.csv"), "--out", str(folder / "train"), "--jobs", "2"]
     call = [sys.executable, "-c", "from ndns.mix.cli import app; app()", "render", *options, *places]
-    kills = 0
-    for wanted in (3, 20):
-        process = subprocess.Popen(call, start_new_session=True)
-        deadline = time.monotonic() + 60
-        while process.poll() is None and len(list((folder / "train").rglob("noise/train*.flac"))) < wanted:
-            assert time.monotonic() < deadline
-            time.sleep(0.002)
-        kills += process.poll() is None
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        _wait_until_gone(process.pid)
-    assert kills == 2
-    assert not (folder / "train.csv").exists()
+    process = subprocess.Popen(call, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while process.poll() is None and len(list((folder / "train").glob("[0-9]*.csv"))) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    assert process.poll() is None, "it ended before it was killed"
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    _wait_until_gone(process.pid)
+    whole, made = files(tmp_path / "whole"), files(folder)
+    finished = {path.stem for path in (folder / "train").glob("[0-9]*.csv")}
+    assert 2 <= len(finished) < 12
+    assert all(made[f"train/{shard}{end}"] == whole[f"train/{shard}{end}"] for shard in finished for end in SUFFIXES)
     subprocess.run(call, check=True)
-    assert (folder / "train.csv").read_bytes() == (tmp_path / "whole" / "train.csv").read_bytes()
-    assert files(folder) == files(tmp_path / "whole")
-    assert not [path for path in folder.rglob("*") if ".part" in path.name]
+    gather([folder / "train" / f"{shard}.csv" for shard in mix.shards("train")], folder / "train.csv")
+    assert files(folder) == whole
 
 
 def _wait_until_gone(session):
@@ -309,9 +261,9 @@ def test_a_plan_that_crosses_splits_is_refused(corpus, tmp_path):
     write_plan(MIX, recordings, tmp_path / "plan.csv")
     text = (tmp_path / "plan.csv").read_text().replace("dora/", "anna/")
     (tmp_path / "plan.csv").write_text(text)
-    clips = read_plan(tmp_path / "plan.csv", "val", MIX)
     with pytest.raises(UserError, match=r"recording anna/\d\.flac is not among the usable ones of the split 'val'"):
-        render_split(clips, recordings, "val", tmp_path / "val.csv", 1)
+        render_shards(Job(MIX, tmp_path / "plan.csv", corpus.manifest, "val", tmp_path / "val"))
+    assert not (tmp_path / "val").exists()
 
 
 def test_real_recordings(shared_data, tmp_path):

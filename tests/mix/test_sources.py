@@ -5,9 +5,9 @@ import pytest
 
 from ndns.audio.io import read
 from ndns.errors import UserError
-from ndns.mix.corpus import read_corpus
-from ndns.mix.draw import Segment
-from ndns.mix.sources import Sources
+from ndns.mixing.corpus import read_corpus
+from ndns.mixing.draw import Segment
+from ndns.mixing.sources import Sources
 
 from .conftest import Corpus, noise_like
 
@@ -32,7 +32,7 @@ def test_segments_equal_the_whole_recording(corpus, path):
 
 @pytest.mark.parametrize("rate", [8_000, 11_025, 44_100, 48_000])
 def test_windows_of_long_recordings_equal_the_whole(tmp_path, rate, monkeypatch):
-    monkeypatch.setattr("ndns.mix.sources.LONG_SECONDS", 2)
+    monkeypatch.setattr("ndns.mixing.sources.LONG_SECONDS", 2)
     corpus, rng = Corpus(tmp_path), np.random.default_rng(0)
     corpus.add("long.wav", "noise", "n", "train", np.clip(noise_like(rng, rate, 6.37), -1, 1), rate)
     sources, recordings, root = sources_of(corpus.save().manifest)
@@ -45,7 +45,7 @@ def test_windows_of_long_recordings_equal_the_whole(tmp_path, rate, monkeypatch)
 
 def test_a_resampled_recording_is_decoded_once(corpus, monkeypatch):
     calls = []
-    monkeypatch.setattr("ndns.mix.sources.read", lambda path: calls.append(path) or read(path))
+    monkeypatch.setattr("ndns.mixing.sources.read", lambda path: calls.append(path) or read(path))
     sources, _, _ = sources_of(corpus.manifest)
     for start in range(0, 9_000, 1_000):
         sources.join((Segment("ben/1.flac", start, start + 500),))

@@ -14,7 +14,7 @@ STUDY = """
 study: tiny
 corpus: {kind: speak, name: few, voices: 5, utterances: 2, noises: [pink, traffic, typing, babble],
          val_noises: [typing], noise_clips: 2, noise_seconds: 4.0}
-mix: {train_clips: 6, val_clips: 3, seconds: 3.0}
+mix: {train_clips: 6, val_clips: 3, seconds: 3.0, shard_clips: 4}
 models:
   sdnn: {network: {hidden: 32}, train: {epochs: 2, batch: 3, threads: 1}, seeds: [1]}
 """
