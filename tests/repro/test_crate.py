@@ -12,7 +12,7 @@ import pytest
 pytestmark = pytest.mark.workflow
 TINY = "--study", "tiny.yaml"
 CRATE = "results/tiny/ro-crate-metadata.json"
-RULES = {"corpus", "mix_plan", "mix_render", "train", "quantize", "deploy", "score", "cost", "board"}
+RULES = {"corpus", "mix_plan", "mix_render", "mix_gather", "train", "quantize", "deploy", "score", "cost", "board"}
 
 
 @pytest.fixture(scope="module")

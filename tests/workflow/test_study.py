@@ -78,7 +78,7 @@ def test_kill_during_mixing_then_the_same_command(finished, workspace):
         time.sleep(0.01)
     workspace.kill(process)
     workspace.run("--unlock")
-    result = workspace.run("results/tiny/mix/train.csv")
+    result = workspace.run("dataset")
     assert result.returncode == 0, result.stdout + result.stderr
     assert not any(mix.rglob("*.part.*"))
     for name in ("plan.csv", "train.csv", "train/0000.tar", "train/0001.tar"):
