@@ -10,6 +10,7 @@ from ndns.loihi2 import lava_shim
 from ndns.loihi2.equality import PROGRAMS, compare
 from ndns.loihi2.equality.s5 import WIDTH, draw_affine, draw_ssm
 from ndns.loihi2.lava_process import Cell, drive
+from ndns.loihi2.nodes import kernels
 from ndns.loihi2.nodes.base import CHIP24, CHIP24_SATURATE, MODES
 from ndns.loihi2.nodes.cuba import CubaLIF
 from ndns.loihi2.nodes.graded import GradedVec, InvSqrt, NormVecDelay, inverse_square_root
@@ -236,3 +237,23 @@ def test_comparison_notices_one_wrong_integer(name, where):
 def test_comparison_refuses_another_shape():
     with pytest.raises(ValueError, match="sent"):
         compare({"sent": np.zeros((3, 2))}, {"sent": np.zeros((3, 1))})
+
+
+def test_compiled_loops_give_what_numpy_gives():
+    rng = np.random.default_rng(3)
+    wide = rng.integers(-(1 << 40), 1 << 40, (2, 50)) >> rng.integers(0, 40, (2, 50))
+    narrow = np.array([-(1 << 31), (1 << 31) - 1, 0, -5], np.int32)
+    overflow = np.array([1, 0])
+    np.testing.assert_array_equal(kernels.clipped(wide, 127, overflow), np.clip(wide, -128, 127))
+    np.testing.assert_array_equal(overflow - [1, 0], ((wide > 127) | (wide < -128)).sum(axis=1))
+    low, high = np.array([-3, 5]), np.array([3, 1 << 50])
+    kernels.widen(low, high, wide)
+    np.testing.assert_array_equal(low, np.minimum([-3, 5], wide.min(axis=1)))
+    np.testing.assert_array_equal(high, np.maximum([3, 1 << 50], wide.max(axis=1)))
+    assert kernels.largest(narrow) == 1 << 31
+    assert kernels.largest(wide.ravel()) == np.abs(wide).max()
+    assert kernels.largest(narrow[:0]) == 0
+    table = np.array([0, 10, 40, 50])
+    x = np.array([0, 4, 6, -4, 8, 12, 20, -99, 11], np.int32)
+    by_hand = [0, 10, 25, 99 - 10, 40, 50, 50, 99 - 50, 47]
+    np.testing.assert_array_equal(kernels.piecewise(x, 2, table, 99), by_hand)

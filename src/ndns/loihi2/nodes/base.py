@@ -19,6 +19,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from ndns.loihi2.nodes.kernels import widen
+
 State = dict[str, np.ndarray]
 """Arrays that carry a node from one step to the next, batch first; all of them can be saved with `np.savez`."""
 
@@ -90,9 +92,7 @@ def meters(batch: int) -> State:
 def note_range(state: State, values: np.ndarray) -> None:
     """Widen `low` and `high` by `values` `(batch, ...)`."""
     if values.size:
-        axes = tuple(range(1, values.ndim))
-        np.minimum(state["low"], values.min(axis=axes), out=state["low"])
-        np.maximum(state["high"], values.max(axis=axes), out=state["high"])
+        widen(state["low"], state["high"], values.reshape(len(values), -1))
 
 
 def fit(values: np.ndarray, bits: int, saturate: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,7 @@ import numba
 import numpy as np
 
 from ndns.errors import UserError
+from ndns.loihi2.nodes.kernels import largest
 
 _EXACT = 1 << 53
 EVENTS_BELOW = 0.3
@@ -48,7 +49,7 @@ class Matrix:
         """
         if self.weight.ndim == 1:
             return values.astype(np.int64) * self.weight
-        if int(np.abs(values).max(initial=0)) * self._largest >= _EXACT:
+        if int(largest(values.ravel())) * self._largest >= _EXACT:
             raise UserError("a weighted sum of more than 53 bits is not exact; use narrower inputs or weights.")
         batch, steps, _ = values.shape
         if self._sparse or batch * steps < _FEW_STEPS:

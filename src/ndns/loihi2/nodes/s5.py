@@ -14,6 +14,7 @@ import numpy as np
 
 from ndns.errors import UserError
 from ndns.loihi2.nodes.base import LAVA, Mode, State, meters
+from ndns.loihi2.nodes.kernels import clipped
 from ndns.loihi2.nodes.matrix import Matrix
 
 
@@ -202,10 +203,7 @@ def shifted(values: np.ndarray, count: int) -> np.ndarray:
 
 def saturate(values: np.ndarray, bits: int, overflow: np.ndarray) -> np.ndarray:
     """Clip int64 `(batch, ...)` to `bits` bits and add to `overflow` `(batch,)` how many were clipped."""
-    high = (1 << (bits - 1)) - 1
-    clipped = np.clip(values, -high - 1, high)
-    overflow += np.count_nonzero((clipped != values).reshape(len(values), -1), axis=1)
-    return clipped
+    return clipped(values.reshape(len(values), -1), (1 << (bits - 1)) - 1, overflow).reshape(values.shape)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -7,6 +7,7 @@ import numpy as np
 
 from ndns.errors import UserError
 from ndns.loihi2.nodes.base import LAVA, Mode, State, meters, note_range
+from ndns.loihi2.nodes.kernels import piecewise
 from ndns.loihi2.nodes.matrix import Matrix
 from ndns.loihi2.nodes.s5 import DiagonalSSM, Receiver, integers, saturate, shifted
 
@@ -188,8 +189,4 @@ def integer_sigmoid(x: np.ndarray, x_exp: int) -> np.ndarray:
     >>> integer_sigmoid(np.array([0, 1 << 6, -(1 << 6)]), 6) / 2**14
     array([0.5      , 0.7310791, 0.2689209])
     """
-    size = np.minimum(np.abs(x.astype(np.int64)), 9 << x_exp)
-    index = np.minimum(size >> x_exp, 8)
-    fraction = size - (index << x_exp)
-    value = SIGMOID_TABLE[index] + (((SIGMOID_TABLE[index + 1] - SIGMOID_TABLE[index]) * fraction) >> x_exp)
-    return np.where(x < 0, (1 << SIGMOID_EXP) - value, value)
+    return piecewise(x.ravel(), x_exp, SIGMOID_TABLE, 1 << SIGMOID_EXP).reshape(x.shape)
