@@ -84,6 +84,7 @@ def _keep(root: Path, jobs: int, files: list[str], names: list[str], remote: str
     """Note the hashes of stages in dvc.lock and send their files."""
     with store.repository(root) as repo:
         store.commit(repo, names)
+    with store.repository(root) as repo:
         sent = store.push(repo, names, remote) if push else None
         inside = store.is_reference(repo, remote)
     if push:

@@ -20,20 +20,22 @@ LIMIT = 10_000_000
 
 @contextmanager
 def repository(root: Path) -> Iterator[Any]:
-    """Open the checkout's DVC repository; what is received from any remote is hashed before it is used.
+    """Open and lock the checkout's DVC repository; what is received from any remote is hashed before it is used.
+
+    DVC reads its settings anew whenever it takes its lock: only while that is held do changes of them hold.
 
     Raises:
         UserError: not a DVC repository, or DVC fails in the block; the sentence says what it said.
     """
     from dvc.exceptions import DvcException
     from dvc.lock import LockError
-    from dvc.repo import Repo
+    from dvc.repo import Repo, lock_repo
 
     if not (root / ".dvc").is_dir():
         raise UserError(f"{root.resolve()}: no .dvc folder here; run this in a checkout of the project.")
     logging.getLogger("dvc").setLevel(logging.ERROR)
     try:
-        with Repo(str(root)) as repo:
+        with Repo(str(root)) as repo, lock_repo(repo):
             for remote in repo.config["remote"].values():
                 remote["verify"] = True
             yield repo
@@ -62,14 +64,11 @@ def commit(repo: Any, names: list[str]) -> None:
 
     As `dvc commit --force` for each of them, but dvc.yaml is read once, not twice a stage.
     """
-    from dvc.repo import lock_repo
-
-    with lock_repo(repo):
-        found = [stage for stage in repo.index.stages if stage.addressing in names]
-        for stage in found:
-            stage.save()
-            stage.commit()
-        found[0].dvcfile.dump_stages(found, update_pipeline=False)
+    found = [stage for stage in repo.index.stages if stage.addressing in names]
+    for stage in found:
+        stage.save()
+        stage.commit()
+    found[0].dvcfile.dump_stages(found, update_pipeline=False)
 
 
 def push(repo: Any, names: list[str], remote: str | None) -> int:
@@ -82,12 +81,23 @@ def pull(repo: Any, names: list[str], remote: str | None, force: bool) -> dict:
     """Fetch outputs and put them into place; return DVC's counts.
 
     A remote that is named takes the place of those in dvc.yaml: DVC itself would skip what was recorded to another one.
+
+    Raises:
+        UserError: a file does not come, or is not what its hash says; none of its folder is put into place.
     """
+    from dvc.exceptions import CheckoutError
+
     _known(repo, remote)
     if remote is not None:
         repo.config["core"]["remote"] = remote
         repo.config["remote"] = dict.fromkeys(repo.config["remote"], repo.config["remote"][remote])
-    return repo.pull(targets=names, force=force)
+    try:
+        return repo.pull(targets=names, force=force)
+    except CheckoutError as error:
+        raise UserError(
+            f"{', '.join(sorted(error.target_infos))}: the remote is out of reach, or lacks a file, or holds one that "
+            "is not what its hash says; name another remote (--remote), or push again from where the files are."
+        ) from None
 
 
 def _known(repo: Any, remote: str | None) -> None:
