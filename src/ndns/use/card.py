@@ -143,10 +143,11 @@ def _recipe(evidence: Evidence) -> str:
     text[-1] += " default of `src/ndns/config.py`."
     text.append("```yaml\n" + yaml.safe_dump(chosen, sort_keys=False, allow_unicode=True).rstrip() + "\n```")
     if evidence.history:
-        best = max(evidence.history, key=lambda row: float(row["val_si_snr"]))
+        settled = [row for row in evidence.history if row.get("settled", "1") != "0"] or evidence.history[-1:]
+        best = max(settled, key=lambda row: float(row["val_si_snr"]))
         text.append(
-            f"{len(evidence.history)} epochs; the highest SI-SNR on the validation mixtures was "
-            f"{float(best['val_si_snr']):.2f} dB, in epoch {best['epoch']}, in floating point."
+            f"{len(evidence.history)} epochs; the weights are those of epoch {best['epoch']}, whose SI-SNR on the "
+            f"validation mixtures was {float(best['val_si_snr']):.2f} dB before they became integers."
         )
     program = f"results/{evidence.study}/quantize/{evidence.run}/program.net"
     text.append(f"    snakemake --cores 2 --configfile config/{evidence.config.name} {program}")
