@@ -23,12 +23,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 from s5_network import trained
 
 
-def sound(samples: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """A noisy and a clean tone on the PCM16 grid."""
+def sound(samples: int, seed: int = 0, gain: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """A noisy and a clean tone, cut to full scale, on the PCM16 grid: a file holds exactly these samples."""
     generator = np.random.default_rng(seed)
     clean = 0.3 * np.sin(2 * np.pi * 900 * np.arange(samples) / 16000)
     noisy = clean + 0.1 * generator.standard_normal(samples)
-    return tuple(np.rint(32768 * x) / 32768 for x in (noisy, clean))
+    return tuple(np.clip(np.rint(32768 * gain * x), -32768, 32767) / 32768 for x in (noisy, clean))
 
 
 def manifest(folder: Path, *pairs: tuple[np.ndarray, np.ndarray]) -> Path:
@@ -83,7 +83,7 @@ def test_frames_are_causal_and_masks_those_of_single_steps(s5):
 
 
 def test_table_has_both_networks_and_counts_what_leaves_full_scale(s5, checkpoint, tmp_path):
-    quiet, loud = sound(8000), tuple(np.clip(3.3 * x, -1, 0.99) for x in sound(8000, 1))
+    quiet, loud = sound(8000), sound(8000, 1, gain=3.3)
     mix = manifest(tmp_path, quiet, loud, (quiet[0], 0 * quiet[1]))
     command(checkpoint=checkpoint, mix=mix, parent=tmp_path / "parent.csv")
     rows = read_csv(tmp_path / "parent.csv")
