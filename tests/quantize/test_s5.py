@@ -107,7 +107,7 @@ def test_pruned_weights_stay_zero_and_4_bits_are_4_bits():
 
 
 def test_a_feature_that_hardly_ever_fires_leaves_the_integers_to_the_others():
-    """Relative rounding error of the direct path of the features that fire, beside that with BatchNorm's usual floor."""
+    """Relative rounding error of the direct path where features fire, beside that with the usual floor of BatchNorm."""
     net, errors = copy.deepcopy(network("sparse")), {}
     for floor in (VARIANCE_FLOOR, 1e-5):
         for block in net.blocks:
