@@ -34,6 +34,7 @@ def repository(root: Path) -> Iterator[Any]:
     if not (root / ".dvc").is_dir():
         raise UserError(f"{root.resolve()}: no .dvc folder here; run this in a checkout of the project.")
     logging.getLogger("dvc").setLevel(logging.ERROR)
+    logging.getLogger("dvc_data").setLevel(logging.CRITICAL)  # tells each file's error with a traceback
     try:
         with Repo(str(root)) as repo, lock_repo(repo):
             for remote in repo.config["remote"].values():
@@ -85,7 +86,7 @@ def pull(repo: Any, names: list[str], remote: str | None, force: bool) -> dict:
     Raises:
         UserError: a file does not come, or is not what its hash says; none of its folder is put into place.
     """
-    from dvc.exceptions import CheckoutError
+    from dvc.exceptions import CheckoutError, DownloadError
 
     _known(repo, remote)
     if remote is not None:
@@ -93,9 +94,10 @@ def pull(repo: Any, names: list[str], remote: str | None, force: bool) -> dict:
         repo.config["remote"] = dict.fromkeys(repo.config["remote"], repo.config["remote"][remote])
     try:
         return repo.pull(targets=names, force=force)
-    except CheckoutError as error:
+    except (CheckoutError, DownloadError) as error:
+        places = getattr(error, "target_infos", names)
         raise UserError(
-            f"{', '.join(sorted(error.target_infos))}: the remote is out of reach, or lacks a file, or holds one that "
+            f"{', '.join(sorted(places))}: the remote is out of reach, or lacks a file, or holds one that "
             "is not what its hash says; name another remote (--remote), or push again from where the files are."
         ) from None
 
