@@ -30,7 +30,7 @@ class SpeakCorpus(Section):
     noises: list[str] = Field(
         default=["pink", "engine", "wind", "traffic", "typing", "clicks", "siren", "switched", "babble"],
         min_length=2,
-        description="families of generated noise; see ndns.corpus.noise",
+        description="families of generated noise; see ndns.mixing.noise",
     )
     val_noises: list[str] = Field(default=["engine", "babble", "typing"], description="families kept for validation")
     noise_clips: int = Field(6, ge=1, description="recordings a noise family")

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ndns.corpus import noise
-from ndns.corpus.noise import FAMILIES, RATE
+from ndns.mixing import noise
+from ndns.mixing.noise import FAMILIES, RATE
 
 # Standard deviation of the 20 ms level and its 95th minus 5th percentile, dB, over ten seconds, mean of six seeds.
 LEVELS = {
