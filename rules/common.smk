@@ -1,7 +1,7 @@
 """Purpose: what all rules share: the validated study and its runs.
 
 INPUTS: the merged configuration.
-OUTPUTS: none; defines PLAN, STUDY, RUNS, RESULTS, CORPUS, CORPUS_AUDIO, SHARDS, BOARD.
+OUTPUTS: none; defines PLAN, STUDY, RUNS, RESULTS, CORPUS, CORPUS_AUDIO, MORE, SHARDS, BOARD.
 """
 
 from snakemake.exceptions import WorkflowError
@@ -19,11 +19,17 @@ for name, weights in PLAN.absent.items():
     logger.warning(
         f"{name}: {weights} is absent, so this row is left out; set weights_root or install it (docs/peers.md)."
     )
+for corpus in PLAN.study.more:
+    if corpus.name not in PLAN.more:
+        logger.warning(
+            f"{corpus.name}: {corpus.root} is absent, so training goes on without it; set more_root."
+        )
 
 STUDY = PLAN.study
 RUNS = PLAN.runs
 RESULTS = f"results/{STUDY.study}"
 CORPUS = f"data/{STUDY.corpus.name}"
+MORE = [f"{CORPUS}/more/{name}/manifest.csv" for name in PLAN.more]
 CORPUS_AUDIO = [f"{CORPUS}/audio.tar"] if STUDY.corpus.kind == "speak" else []
 SHARDS = {
     split: [f"{RESULTS}/mix/{split}/{shard}.tar" for shard in STUDY.mix.shards(split)]
@@ -36,3 +42,4 @@ wildcard_constraints:
     split="train|val",
     shard="[0-9]+",
     run="|".join(["noisy", *RUNS]),
+    more=one_of(PLAN.more),

@@ -1,7 +1,8 @@
 """Purpose: the recordings: synthesized, or an inspected folder.
 
 INPUTS: none (speak), or the folder named by `corpus.root`; for `dns4` without `corpus_root` also <fetch.root>/fetched.json.
-OUTPUTS: data/<corpus>/manifest.csv, manifest.json; for `speak` also data/<corpus>/audio.tar
+OUTPUTS: data/<corpus>/manifest.csv, manifest.json; for `speak` also data/<corpus>/audio.tar;
+  data/<corpus>/more/<name>/manifest.csv, manifest.json of each further corpus to train on.
 """
 
 
@@ -24,6 +25,30 @@ rule corpus:
         runtime=2880 if STUDY.corpus.kind == "dns4" else 60,
     params:
         settings=settings(STUDY.corpus),
+        code=fingerprint("corpus"),
+        folder=subpath(output.manifest, parent=True),
+    message:
+        "corpus {params.folder}"
+    shell:
+        "ndns corpus --settings {params.settings:q} --out {params.folder:q} --jobs {threads} 2> >(tee {log} >&2)"
+
+
+rule corpus_more:
+    output:
+        manifest=f"{CORPUS}/more/{{more}}/manifest.csv",
+        summary=f"{CORPUS}/more/{{more}}/manifest.json",
+    log:
+        f"logs/{STUDY.study}/corpus_more_{{more}}.log",
+    benchmark:
+        f"benchmarks/{STUDY.study}/corpus_more_{{more}}.tsv"
+    conda:
+        "../envs/ndns.yaml"
+    threads: 2
+    resources:
+        mem_mb=lambda w, attempt: 4000 * attempt,
+        runtime=60,
+    params:
+        settings=lambda w: settings(PLAN.more[w.more]),
         code=fingerprint("corpus"),
         folder=subpath(output.manifest, parent=True),
     message:

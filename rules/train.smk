@@ -1,15 +1,20 @@
 """Purpose: one network a model and seed.
 
-INPUTS: results/<study>/mix/{train,val}.csv and their shards
+INPUTS: results/<study>/mix/{train,val}.csv and their shards; with `train.fresh` the manifests of the corpora (and
+  the synthesized recordings) instead of those of train
 OUTPUTS: results/<study>/train/<run>/checkpoint.safetensors, history.csv
 """
 
 
 rule train:
     input:
-        train=f"{RESULTS}/mix/train.csv",
+        train=lambda w: [] if PLAN.fresh(w.run) else f"{RESULTS}/mix/train.csv",
+        corpora=lambda w: (
+            [f"{CORPUS}/manifest.csv", *MORE] if PLAN.fresh(w.run) else []
+        ),
+        audio=lambda w: CORPUS_AUDIO if PLAN.fresh(w.run) else SHARDS["train"],
         val=f"{RESULTS}/mix/val.csv",
-        shards=[*SHARDS["train"], *SHARDS["val"]],
+        shards=SHARDS["val"],
     output:
         checkpoint=f"{RESULTS}/train/{{run}}/checkpoint.safetensors",
         history=f"{RESULTS}/train/{{run}}/history.csv",
@@ -29,9 +34,13 @@ rule train:
         settings=lambda w: PLAN.train_settings(w.run),
         seed=lambda w: PLAN.trained[w.run][1],
         folder=subpath(output.checkpoint, parent=True),
+        sources=lambda w, input: (
+            [f"--corpus={manifest}" for manifest in input.corpora]
+            or ["--train-mix", input.train]
+        ),
         code=fingerprint("train"),
     message:
         "train {wildcards.run}"
     shell:
-        "ndns train --settings {params.settings:q} --seed {params.seed} --train-mix {input.train:q}"
+        "ndns train --settings {params.settings:q} --seed {params.seed} {params.sources:q}"
         " --val-mix {input.val:q} --out {params.folder:q} 2> >(tee {log} >&2)"

@@ -196,6 +196,47 @@ class S5(Section):
         return self
 
 
+class Fresh(Section):
+    """Mixtures drawn anew every epoch, from the train split of the corpora held in memory."""
+
+    clips: int = Field(800, ge=1, description="mixtures an epoch")
+    seconds: float = Field(4.0, gt=0.5, description="length of a mixture, s")
+    snr_db: tuple[float, float] = Field((-5.0, 20.0), description="range of the SNR over active speech, dB")
+    level_dbfs: tuple[float, float] = Field((-35.0, -15.0), description="range of the mixture's RMS level, dBFS")
+    speed: float = Field(0.1, ge=0, le=0.5, description="largest change of speed, as a share, of speech and noise")
+    speech_eq_db: float = Field(3.0, ge=0, le=20, description="largest gain of the random filter on speech")
+    noise_eq_db: float = Field(6.0, ge=0, le=20, description="largest gain of the random filter on noise")
+    two_noises: float = Field(0.2, ge=0, le=1, description="share of mixtures with two noises")
+    generated_share: float = Field(0.4, ge=0, le=1, description="share of noises that are generated")
+    families: list[str] = Field(
+        default=[
+            "pink",
+            "brown",
+            "hum",
+            "clicks",
+            "engine",
+            "wind",
+            "traffic",
+            "typing",
+            "siren",
+            "switched",
+            "babble",
+        ],
+        description="of generated noise; those that the corpus keeps for validation are left out",
+    )
+    more_share: float = Field(0.3, ge=0, le=1, description="share of mixtures with speech of the further corpora")
+    room_share: float = Field(0.0, ge=0, le=1, description="share of mixtures whose speech sounds in a small room")
+    hours: float = Field(50.0, gt=0, description="most that is held in memory of each corpus and kind; 50 h take 6 GB")
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Fresh":
+        for key in ("snr_db", "level_dbfs"):
+            low, high = getattr(self, key)
+            if low > high:
+                raise ValueError(f"{key}: the lower bound {low} is above the upper bound {high}")
+        return self
+
+
 class Train(Section):
     """Training by Lightning."""
 
@@ -208,6 +249,7 @@ class Train(Section):
     warmup: float = Field(0.0, ge=0, lt=1, description="share of all steps in which the rate rises linearly")
     clip_norm: float = Field(10.0, gt=0, description="largest gradient norm")
     crop_seconds: float | None = Field(None, gt=0, description="random crop of each clip; none trains on whole clips")
+    fresh: Fresh | None = Field(None, description="mixtures drawn anew every epoch instead of the rendered ones")
     accelerator: Literal["cpu", "gpu", "auto"] = "cpu"
     devices: int | Literal["auto"] = 1
     nodes: int = Field(1, ge=1)
@@ -215,6 +257,12 @@ class Train(Section):
     threads: int = Field(2, ge=1, description="CPU threads; part of the result, since sums depend on their order")
     workers: int = Field(0, ge=0, description="processes that read clips; 0 reads in the training process")
     deterministic: bool = True
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Train":
+        if self.fresh and self.crop_seconds:
+            raise ValueError("crop_seconds crops rendered mixtures; with fresh set fresh.seconds")
+        return self
 
 
 def _network_kind(value: object) -> str:
@@ -310,6 +358,9 @@ class Study(Section):
     study: Name
     fetch: Fetch = Fetch()
     corpus: AnyCorpus = SpeakCorpus()
+    more: list[FolderCorpus] = Field(
+        default=[], description="further corpora, whose train split `train.fresh` hears; an absent folder is left out"
+    )
     mix: Mix = Mix()
     models: dict[Name, AnyModel] = Field(min_length=1)
     deploy: Deploy = Deploy()
@@ -318,7 +369,7 @@ class Study(Section):
     board: Board = Board()
 
 
-ROOTS = {"corpus_root": "NDNS_CORPUS_ROOT", "weights_root": "NDNS_WEIGHTS_ROOT"}
+ROOTS = {"corpus_root": "NDNS_CORPUS_ROOT", "weights_root": "NDNS_WEIGHTS_ROOT", "more_root": "NDNS_MORE_ROOT"}
 """Folders outside the repository: keys for `--config` and the environment variables that stand in for them."""
 
 
@@ -339,9 +390,11 @@ def study_from(config: Mapping[str, Any], files: Iterable[str | Path] = ()) -> S
         config["corpus"] = {**corpus, "root": roots["corpus_root"]}
     if roots["corpus_root"] and isinstance(config.get("fetch", {}), Mapping):
         config["fetch"] = {**config.get("fetch", {}), "existing": roots["corpus_root"]}
+    if roots["more_root"] and isinstance(config.get("more"), list):
+        config["more"] = [_below(roots["more_root"], corpus, "root") for corpus in config["more"]]
     models = config.get("models")
     if roots["weights_root"] and isinstance(models, Mapping):
-        config["models"] = {name: _rooted(model, roots["weights_root"]) for name, model in models.items()}
+        config["models"] = {name: _below(roots["weights_root"], model, "weights") for name, model in models.items()}
     return validated(TypeAdapter(Study), config, list(files))
 
 
@@ -364,7 +417,7 @@ def settings_from(text: str, kind: Any) -> Any:
     return validated(TypeAdapter(kind), load_yaml(text), [text])
 
 
-def _rooted(model: Any, root: str) -> Any:
-    if isinstance(model, Mapping) and isinstance(model.get("weights"), str):
-        return {**model, "weights": os.path.join(root, model["weights"])}
-    return model
+def _below(root: str, section: Any, key: str) -> Any:
+    if isinstance(section, Mapping) and isinstance(section.get(key), str):
+        return {**section, key: os.path.join(root, section[key])}
+    return section

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from ndns.config import ImportedModel, Peer, Section, Study, TrainedModel, study_from
+from ndns.config import FolderCorpus, ImportedModel, Peer, Section, Study, TrainedModel, study_from
 from ndns.config_peer import ADDED
 from ndns.errors import UserError
 from ndns.validation import load_yaml
@@ -33,6 +33,7 @@ class Plan:
         imported: run name -> model whose weights are present (or must be).
         peers: run name -> other denoiser whose weights and package are present (or must be).
         absent: run name -> optional weights or package that is not there.
+        more: name -> further corpus to train on whose folder is present.
     """
 
     study: Study
@@ -40,6 +41,7 @@ class Plan:
     imported: Mapping[str, ImportedModel]
     peers: Mapping[str, Peer]
     absent: Mapping[str, str]
+    more: Mapping[str, FolderCorpus]
 
     @property
     def runs(self) -> list[str]:
@@ -81,6 +83,10 @@ class Plan:
         model, seed = self.trained[run]
         return settings(model, seeds=[seed])
 
+    def fresh(self, run: str) -> bool:
+        """Whether a trained run draws its own mixtures from the corpora."""
+        return self.trained[run][0].train.fresh is not None
+
     def quantize_source(self, run: str) -> list[str]:
         """Options of `ndns quantize` before the file: which kind of file it is and how it is used."""
         if run in self.trained:
@@ -107,7 +113,8 @@ def plan(config: Mapping, files: Iterable[str | Path] = ()) -> Plan:
             peers[name] = model
         else:
             imported[name] = model
-    return Plan(study, trained, imported, peers, absent)
+    more = {corpus.name: corpus for corpus in study.more if Path(corpus.root).is_dir()}
+    return Plan(study, trained, imported, peers, absent, more)
 
 
 def with_added(config: Mapping) -> Mapping:

@@ -1,5 +1,6 @@
 """A tiny mixture in the mix stage's format: tones that beat in noise of low frequency."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -41,3 +42,42 @@ def mix(tmp_path_factory) -> Path:
     write_mix(folder, "train", 8, 1.0)
     write_mix(folder, "val", 3, 1.0)
     return folder
+
+
+CORPUS_COLUMNS = ["path", "kind", "label", "split", "seconds", "rate", "channels", "licence", "sha256", "status"]
+
+
+def write_corpus(folder: Path, recordings: dict[str, np.ndarray]) -> Path:
+    """Write recordings, named `<split>/<kind>/<label>.flac`, and their manifest in the corpus stage's format."""
+    rows = []
+    for path, samples in recordings.items():
+        split, kind, name = path.split("/")
+        pcm, _ = limit_to_pcm16(samples)
+        write_pcm16(folder / path, pcm)
+        row = {"path": path, "kind": kind, "label": name.removesuffix(".flac"), "split": split, "rate": RATE}
+        row |= {"seconds": len(pcm) / RATE, "channels": 1, "licence": "CC0-1.0", "sha256": pcm_sha256(pcm)}
+        rows.append(row | {"status": "ok"})
+    write_csv(folder / "manifest.csv", rows, CORPUS_COLUMNS)
+    (folder / "manifest.json").write_text(json.dumps({"root": str(folder), "kind": "folder"}))
+    return folder / "manifest.csv"
+
+
+@pytest.fixture(scope="session")
+def corpora(tmp_path_factory) -> list[Path]:
+    """Manifests of a small corpus with both splits, and of a further one that repeats a recording of its val."""
+    rng = np.random.Generator(np.random.PCG64(8))
+    time = np.arange(RATE) / RATE
+
+    def voice(seconds: float, pitch: float) -> np.ndarray:
+        at = np.arange(round(seconds * RATE)) / RATE
+        return 0.2 * np.sin(2 * np.pi * pitch * at) * (np.sin(2 * np.pi * 1.7 * at) > -0.3)
+
+    first = {f"train/speech/voice{index}.flac": voice(0.8 + index, 180 + 60 * index) for index in range(3)}
+    first |= {f"train/noise/hiss{index}.flac": 0.1 * rng.standard_normal(RATE * (index + 1)) for index in range(2)}
+    first |= {
+        "val/speech/hidden.flac": voice(1.0, 777.0),
+        "val/noise/typing.flac": 0.1 * np.sin(2 * np.pi * 3000 * time),
+    }
+    further = {"train/speech/other.flac": voice(1.5, 333.0), "train/speech/copy.flac": first["val/speech/hidden.flac"]}
+    folder = tmp_path_factory.mktemp("corpora")
+    return [write_corpus(folder / "first", first), write_corpus(folder / "further", further)]

@@ -25,7 +25,7 @@ def settings(epochs=3, network=SMALL, **changes):
 
 
 def run(mix, out, seed=1, **changes):
-    train(settings(**changes), seed, mix / "train.csv", mix / "val.csv", out)
+    train(settings(**changes), seed, [mix / "train.csv"], mix / "val.csv", out)
     return models.load(out / "checkpoint.safetensors").state_dict()
 
 
@@ -60,7 +60,7 @@ def test_a_seed_repeats_and_another_differs(mix, tmp_path):
 def test_kill_9_then_the_same_command(mix, tmp_path):
     model = settings(epochs=6)
     whole = tmp_path / "whole"
-    train(model, 1, mix / "train.csv", mix / "val.csv", whole)
+    train(model, 1, [mix / "train.csv"], mix / "val.csv", whole)
     cut = tmp_path / "cut"
     process = subprocess.Popen(command(model, mix, cut), stderr=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 120
@@ -102,7 +102,7 @@ def test_an_interrupted_run_ends_like_a_whole_one(mix, tmp_path, monkeypatch, ne
 def test_two_processes_train_like_one(mix, tmp_path):
     """Three validation clips over two processes: means have to weigh clips, not processes."""
     alone, shared = settings(epochs=2), settings(epochs=2, devices=2, strategy="ddp")
-    train(alone, 1, mix / "train.csv", mix / "val.csv", tmp_path / "alone")
+    train(alone, 1, [mix / "train.csv"], mix / "val.csv", tmp_path / "alone")
     subprocess.run(command(shared, mix, tmp_path / "shared"), capture_output=True, check=True, timeout=240)
     pairs = zip(*(read_csv(tmp_path / name / "history.csv") for name in ("alone", "shared")), strict=True)
     for one, two in pairs:
@@ -139,4 +139,4 @@ def test_absent_gpu_is_named(mix, tmp_path):
 
 def test_missing_mixture_is_named(tmp_path):
     with pytest.raises(UserError, match=r"train\.csv: no such file"):
-        train(settings(), 1, Path("train.csv"), Path("val.csv"), tmp_path)
+        train(settings(), 1, [Path("train.csv")], Path("val.csv"), tmp_path)

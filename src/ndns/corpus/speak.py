@@ -168,7 +168,8 @@ def recipe_key(recipe: Recipe) -> str:
 @cache
 def _renderer() -> str:
     here = Path(__file__).parent
-    code = [sha256_file(here / f"{name}.py") for name in ("speak", "voices", "noise", "espeak_child")]
+    code = [sha256_file(here / f"{name}.py") for name in ("speak", "voices", "espeak_child")]
+    code.append(sha256_file(noise.__file__))
     return " ".join([*code, np.__version__, scipy.__version__, library_version()])
 
 

@@ -55,10 +55,11 @@ STAGES = (
     Stage("fetch", ("fetch",), (Artifact("{fetch}/", "outside"),)),
     Stage(
         "corpus",
-        ("corpus",),
+        ("corpus", "corpus_more"),
         (
             Artifact("data/{corpus}/manifest.csv"),
             Artifact("data/{corpus}/manifest.json"),
+            Artifact("data/{corpus}/more/{run}/"),
             Artifact("data/{corpus}/audio.tar", "derived"),
         ),
     ),

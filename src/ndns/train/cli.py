@@ -10,9 +10,13 @@ import typer
 def command(
     settings: Annotated[str, typer.Option(help="JSON text or file: network, train")],
     seed: Annotated[int, typer.Option(min=0, help="of initial weights, order of clips and crops")],
-    train_mix: Annotated[Path, typer.Option(help="manifest of the mixtures to train on")],
     val_mix: Annotated[Path, typer.Option(help="manifest of the mixtures to choose the best epoch by")],
     out: Annotated[Path, typer.Option(help="folder for checkpoint.safetensors and history.csv")],
+    train_mix: Annotated[Path | None, typer.Option(help="manifest of the mixtures to train on")] = None,
+    corpus: Annotated[
+        list[Path] | None,
+        typer.Option(help="instead, with train.fresh: manifest of the study's corpus, then of further ones"),
+    ] = None,
 ) -> None:
     """Train a network; an interrupted run goes on where it stopped."""
     from ndns.train.memory import WAITING
@@ -20,6 +24,12 @@ def command(
     for name, value in WAITING.items():
         os.environ.setdefault(name, value)
     from ndns.config import TrainedModel, settings_from
+    from ndns.errors import UserError
     from ndns.train.run import train
 
-    train(settings_from(settings, TrainedModel), seed, train_mix, val_mix, out)
+    model = settings_from(settings, TrainedModel)
+    if model.train.fresh and (train_mix or not corpus):
+        raise UserError("ndns train: with train.fresh give --corpus and no --train-mix.")
+    if not model.train.fresh and (corpus or not train_mix):
+        raise UserError("ndns train: give --train-mix; --corpus belongs to train.fresh.")
+    train(model, seed, corpus or [train_mix], val_mix, out)

@@ -14,7 +14,7 @@ from ndns.files import read_csv
 IN_MEMORY_BYTES = 2 << 30
 """Clips are kept as int16 if all of them take less than this, else each is read when its turn comes."""
 
-CROP, ORDER, DROPOUT = 0, 1, 2
+CROP, ORDER, DROPOUT, FRESH = 0, 1, 2, 3
 """What random numbers are for: first key of `generator` after the seed."""
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import lightning
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from ndns import models
 from ndns.audio.io import RATE
@@ -15,6 +15,7 @@ from ndns.config import Train
 from ndns.errors import UserError
 from ndns.metrics.si_snr import si_snr
 from ndns.train.data import DROPOUT, Clips, EpochOrder, generator
+from ndns.train.fresh import FreshClips
 
 
 class Learner(lightning.LightningModule):
@@ -26,14 +27,20 @@ class Learner(lightning.LightningModule):
             that is done, and `settled`, whether the network is already of the kind that was asked for.
         settings: of the training.
         seed: of the order of clips and of their crops.
-        manifests: of the mixtures to train on and to validate on.
+        sources: manifest of the mixtures to train on, or manifests of corpora for fresh ones.
+        val_mix: manifest of the mixtures to validate on.
     """
 
-    def __init__(self, network: torch.nn.Module, settings: Train, seed: int, manifests: tuple[Path, Path]) -> None:
+    def __init__(
+        self, network: torch.nn.Module, settings: Train, seed: int, sources: list[Path], val_mix: Path
+    ) -> None:
         super().__init__()
         self.network, self._settings, self._seed = network, settings, seed
         crop = settings.crop_seconds and round(settings.crop_seconds * RATE)
-        self._train_clips, self._val_clips = Clips(manifests[0], crop, seed), Clips(manifests[1])
+        self._train_clips: Dataset = (
+            FreshClips(settings.fresh, seed, sources) if settings.fresh else Clips(sources[0], crop, seed)
+        )
+        self._val_clips = Clips(val_mix)
         self._totals: dict[str, torch.Tensor] = {}
         self._counts = {"train": 0, "val": 0}
 
@@ -123,7 +130,7 @@ class Learner(lightning.LightningModule):
             reduced[name] = self.trainer.strategy.reduce(value.to(self.device), reduce_op="sum").item()
         return {name: reduced[name] / reduced["train" if name.startswith("train_") else "val"] for name in self._totals}
 
-    def _loader(self, clips: Clips, order: EpochOrder) -> DataLoader:
+    def _loader(self, clips: Dataset, order: EpochOrder) -> DataLoader:
         size = self._settings.batch // self.trainer.world_size
         return DataLoader(
             clips,

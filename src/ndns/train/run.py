@@ -22,7 +22,7 @@ from ndns.train.memory import keep_memory
 CHECKPOINT, HISTORY, RESUME = "checkpoint.safetensors", "history.csv", ".resume"
 
 
-def train(settings: TrainedModel, seed: int, train_mix: Path, val_mix: Path, out: Path) -> None:
+def train(settings: TrainedModel, seed: int, sources: list[Path], val_mix: Path, out: Path) -> None:
     """Train one network and write its best weights (highest validation SI-SNR) and its history.
 
     A run that was interrupted goes on after its last whole epoch and ends with the same weights; the training state
@@ -31,7 +31,8 @@ def train(settings: TrainedModel, seed: int, train_mix: Path, val_mix: Path, out
     Args:
         settings: of the network and the training.
         seed: of the initial weights, the order of clips and their crops.
-        train_mix: manifest of the mixtures to train on.
+        sources: manifest of the mixtures to train on; with `train.fresh` manifests of the study's corpus and of
+            further ones instead.
         val_mix: manifest of the mixtures to choose the best epoch by.
         out: folder of the results.
 
@@ -41,13 +42,13 @@ def train(settings: TrainedModel, seed: int, train_mix: Path, val_mix: Path, out
     _be_quiet()
     keep_memory()
     torch.set_num_threads(settings.train.threads)
-    learner = Learner(models.build(settings.network, seed), settings.train, seed, (train_mix, val_mix))
+    learner = Learner(models.build(settings.network, seed), settings.train, seed, sources, val_mix)
     folder = out / RESUME
     chronicle = Chronicle(folder)
     trainer = _trainer(settings.train, chronicle, out)
     if settings.train.batch % trainer.world_size:
         raise UserError(f"train.batch: {settings.train.batch} cannot be shared by {trainer.world_size} processes.")
-    resumed = _resumed(chronicle, _key(settings, seed, train_mix, val_mix), trainer.is_global_zero)
+    resumed = _resumed(chronicle, _key(settings, seed, [*sources, val_mix]), trainer.is_global_zero)
     trainer.fit(learner, ckpt_path=chronicle.last if resumed else None, weights_only=True)
     if not trainer.is_global_zero:
         return
@@ -83,13 +84,13 @@ def _trainer(settings: Train, chronicle: Chronicle, out: Path) -> lightning.Trai
         raise UserError(f"train.accelerator, devices or strategy: {reason}.") from None
 
 
-def _key(settings: TrainedModel, seed: int, train_mix: Path, val_mix: Path) -> str:
+def _key(settings: TrainedModel, seed: int, manifests: list[Path]) -> str:
     """Hash of everything that the trained weights depend on."""
     parts = {
         "network": settings.network.model_dump(mode="json"),
         "train": settings.train.model_dump(mode="json"),
         "seed": seed,
-        "mixtures": [sha256_file(train_mix), sha256_file(val_mix)],
+        "mixtures": [sha256_file(manifest) for manifest in manifests],
     }
     return sha256_bytes(json.dumps(parts, sort_keys=True).encode())
 

@@ -15,7 +15,7 @@ from ndns.verify.claims import Claim
 
 WORKFLOW = ("Snakefile", "rules", "workflow", "profiles", "config", "envs", "src", "data/sources.csv", "pyproject.toml")
 """What a run needs of a checkout."""
-ROOTS = ("NDNS_CORPUS_ROOT", "NDNS_WEIGHTS_ROOT")
+ROOTS = ("NDNS_CORPUS_ROOT", "NDNS_WEIGHTS_ROOT", "NDNS_MORE_ROOT")
 TAIL = 30
 """Lines of a failed run's output that are told."""
 

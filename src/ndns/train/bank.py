@@ -1,0 +1,137 @@
+"""Recordings to train on, held in memory as int16 at 16 kHz: the train split of corpora, and generated noise."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ndns.audio.io import RATE, limit_to_pcm16, read
+from ndns.config import Fresh
+from ndns.errors import UserError
+from ndns.mixing import noise
+from ndns.mixing.corpus import Groups, Pool, Recording, read_corpus
+from ndns.mixing.draw import SILENCE, Segment, draw_speech, generator
+
+GENERATED, GENERATED_SECONDS = 8, 10
+"""Recordings of each family of generated noise, and their length."""
+_RMS = 0.05
+_PICK, _GENERATE = 0, 1
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Recordings and what they are.
+
+    Attributes:
+        samples: name -> int16 `(samples,)`; the name of a recording is `<corpus number>/<path>`.
+        own: speech and noise of the study's corpus.
+        more: speech and noise of further corpora; without groups if there are none.
+        generated: noise made from a seed, a group a family; without groups if none is wanted.
+    """
+
+    samples: dict[str, np.ndarray]
+    own: Pool
+    more: Pool
+    generated: Groups
+
+    def join(self, segments: Iterable[Segment]) -> np.ndarray:
+        """Return segments one after the other, float32 `(samples,)` in [-1, 1)."""
+        parts = [
+            np.zeros(stop - start, np.int16) if path == SILENCE else self.samples[path][start:stop]
+            for path, start, stop in segments
+        ]
+        return np.concatenate(parts).astype(np.float32) * np.float32(1 / 32768)
+
+
+def load_bank(settings: Fresh, seed: int, manifests: list[Path]) -> Bank:
+    """Read the train split of corpora and generate noise.
+
+    Args:
+        settings: of the mixtures.
+        seed: of the generated noise, and of what is left out beyond `settings.hours`.
+        manifests: of the study's corpus, then of further ones. Recordings whose samples the study keeps for
+            validation are left out of all of them.
+
+    Raises:
+        UserError: a manifest or recording is missing or broken, or there is no speech or no noise to train on.
+    """
+    known = (*noise.FAMILIES, *noise.COMPOSED)
+    for name in settings.families:
+        if name not in known:
+            raise UserError(f"train.fresh.families: unknown noise {name!r}; choose from {', '.join(known)}.")
+    corpora = [read_corpus(manifest) for manifest in manifests]
+    val = corpora[0].pools["val"]
+    hidden = {recording.sha256 for recording in val.by_path().values()}
+    samples: dict[str, np.ndarray] = {}
+    pools = []
+    for number, corpus in enumerate(corpora):
+        pool = corpus.pools["train"]
+        kinds = [_kept(groups, number, hidden, settings.hours, seed) for groups in (pool.speech, pool.noise)]
+        pools.append(Pool(*(_read(groups, corpus.root, samples) for groups in kinds)))
+    own, more = pools[0], Pool(*(sum((getattr(p, kind) for p in pools[1:]), ()) for kind in ("speech", "noise")))
+    if not own.speech:
+        raise UserError(f"{manifests[0]}: has no speech for train; training on fresh mixtures needs some.")
+    generated: Groups = ()
+    if settings.generated_share > 0:
+        labels = {group[0].label for group in val.noise}
+        generated = _generate([name for name in settings.families if name not in labels], own, seed, samples)
+    if not own.noise and not generated:
+        raise UserError(f"{manifests[0]}: has no noise for train; add some or set train.fresh.generated_share.")
+    return Bank(samples, own, more, generated)
+
+
+def _kept(groups: Groups, number: int, hidden: set[str], hours: float, seed: int) -> Groups:
+    """Name recordings by their corpus; leave out hidden ones and, in random order, what exceeds `hours`."""
+    usable = [[r for r in group if r.sha256 not in hidden] for group in groups]
+    flat = [recording for group in usable for recording in group]
+    order = generator((seed, _PICK, number)).permutation(len(flat))
+    total = np.cumsum([flat[index].samples for index in order])
+    kept = {flat[index].path for index, end in zip(order, total, strict=True) if end <= hours * 3600 * RATE}
+    named = [tuple(replace(r, path=f"{number}/{r.path}") for r in group if r.path in kept) for group in usable]
+    return tuple(group for group in named if group)
+
+
+def _read(groups: Groups, root: Path, samples: dict[str, np.ndarray]) -> Groups:
+    """Read recordings into `samples`; return the groups with the lengths that were read."""
+    found = []
+    for group in groups:
+        members = []
+        for recording in group:
+            path = recording.path.partition("/")[2]
+            pcm = limit_to_pcm16(read(root / path))[0][: recording.samples]
+            samples[recording.path] = pcm
+            members.append(replace(recording, samples=len(pcm)))
+        found.append(tuple(members))
+    return tuple(found)
+
+
+def _generate(families: list[str], own: Pool, seed: int, samples: dict[str, np.ndarray]) -> Groups:
+    """Add recordings of each family to `samples`; babble is made of the corpus's own speech."""
+    length = GENERATED_SECONDS * RATE
+    parts = tuple(name for name in families if name not in noise.COMPOSED)
+    groups = []
+    for family in families:
+        members = []
+        for index in range(GENERATED):
+            rng = generator((seed, _GENERATE, index, *family.encode()))
+            if family == "babble":
+                signal = _babble(rng, own, samples, length)
+            elif family == "switched":
+                signal = noise.switched(rng, length, parts)
+            else:
+                signal = noise.FAMILIES[family](rng, length)
+            name = f"generated/{family}/{index}"
+            samples[name] = limit_to_pcm16(noise.unit(signal) * _RMS)[0]
+            members.append(Recording(name, family, length, ""))
+        groups.append(tuple(members))
+    return tuple(groups)
+
+
+def _babble(rng: np.random.Generator, own: Pool, samples: dict[str, np.ndarray], length: int) -> np.ndarray:
+    """Return the sum of 4 to 8 talkers of the corpus, each within 6 dB of the middle."""
+    total = np.zeros(length)
+    for _ in range(int(rng.integers(4, 9))):
+        talker = Bank(samples, own, Pool((), ()), ()).join(draw_speech(rng, own, length))
+        total += noise.unit(talker.astype(np.float64)) * noise.db(rng.uniform(-6, 6))
+    return total
