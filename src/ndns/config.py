@@ -162,7 +162,11 @@ class S5(Section):
     kind: Literal["s5"]
     width: float = Field(0.5, gt=0, description="factor k: 192 k features, 128 k complex states; a multiple of 1/16")
     blocks: int = Field(3, ge=1)
-    relu: bool = Field(False, description="ReLU on encoder, state readout, z and residual; else sigmoid-form GELU on z")
+    relu: bool | list[Literal["encoder", "state", "z", "residual"]] = Field(
+        False,
+        description="ReLU on the encoder, the state's readout, z (else sigmoid-form GELU), the residual; true: all",
+    )
+    mask: Literal["relu", "sigmoid"] = Field("relu", description="of the output v: relu(1 + v), or sigmoid(v) below 1")
     dt: tuple[float, float] = Field(
         (0.01, 1.0), description="range of initial time steps, frames; S5's own: 0.001..0.1"
     )
@@ -171,6 +175,13 @@ class S5(Section):
     sparsity: Sparsity | None = None
     qat: Qat | None = None
     front_end: FrontEnd = FrontEnd(window="sqrt_hann")
+
+    @property
+    def relus(self) -> frozenset[str]:
+        """Where there is a ReLU."""
+        if isinstance(self.relu, bool):
+            return frozenset(("encoder", "state", "z", "residual") if self.relu else ())
+        return frozenset(self.relu)
 
     @property
     def blocks_of_16(self) -> int:

@@ -41,13 +41,14 @@ def networks() -> dict[str, torch.nn.Module]:
         "s5": trained("dense", steps=4),
         "s5_rounded": trained("dense_qat", steps=4),
         "s5_sparse": trained("sparse", steps=4),
+        "s5_bounded": trained("bounded", steps=4),
         "sdnn": sdnn(1),
         "sdnn_delays": sdnn(3, max_delay=9),
         "sdnn_no_wait": sdnn(0, max_delay=2),
     }
 
 
-NAMES = ("s5", "s5_rounded", "s5_sparse", "sdnn", "sdnn_delays", "sdnn_no_wait")
+NAMES = ("s5", "s5_rounded", "s5_sparse", "s5_bounded", "sdnn", "sdnn_delays", "sdnn_no_wait")
 
 
 def close(found: np.ndarray, expected: np.ndarray, model: torch.nn.Module) -> None:

@@ -17,6 +17,8 @@ VARIANTS = {
     "dense": {},
     "relufied": {"relu": True},
     "sparse": {"relu": True, "sparsity": Sparsity(density=0.2)},
+    "mixed": {"relu": ["state", "z"], "mask": "sigmoid"},
+    "mixed quantized": {"relu": ["encoder", "residual"], "mask": "sigmoid", "qat": Qat()},
     "sparse quantized": {"relu": True, "sparsity": Sparsity(density=0.2), "qat": Qat()},
 }
 
@@ -49,6 +51,51 @@ def test_step_equals_forward(variant):
     unit = 2.0 ** -model.quantizer.exponent("decoder") if model.quantizer.enabled else 0
     assert (torch.stack(frames, dim=-1) - whole).abs().max() <= 1e-4 * whole.abs().max() + 8 * unit
     assert whole.std() > 0.01
+
+
+@pytest.mark.parametrize("place", ["encoder", "state", "z", "residual"])
+def test_each_relu_can_stand_alone(place):
+    """Where it stands values are zero or (but for the state's imaginary part) positive; elsewhere they are neither."""
+    model = trained(relu=[place])
+    with torch.no_grad():
+        _, seen = model._run(3 * torch.rand(2, 257, 60))
+    of = {"encoder": "encoder", "state": "block0.state", "z": "block0.z", "residual": "block0.out"}
+    for name, layer in of.items():
+        zeros = (seen[layer] == 0).float().mean()
+        assert (zeros > 0.05) == (name == place), (name, zeros)
+
+
+@pytest.mark.parametrize("settings", [{"mask": "sigmoid"}, {"mask": "relu", "relu": ["state"]}])
+def test_gradients_reach_every_weight(settings):
+    """By comparing with finite differences of the loss in float64, along a random direction."""
+    torch.manual_seed(1)
+    model = S5(Settings(kind="s5", width=0.0625, blocks=1, **settings), seed=3).double()
+    clean = 0.05 * torch.randn(2, 4000, dtype=torch.float64)
+    noisy = clean + 0.02 * torch.randn_like(clean)
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    directions = [torch.randn_like(weight) * weight.detach().std().clamp(min=0.1) for weight in weights]
+
+    def moved(step: float) -> torch.Tensor:
+        for weight, direction in zip(weights, directions, strict=True):
+            weight.add_(direction, alpha=step)
+        return model.loss(model(noisy), clean)
+
+    gradients = torch.autograd.grad(model.loss(model(noisy), clean), weights)
+    assert all(gradient.abs().sum() > 0 for gradient in gradients)
+    slope = sum((gradient * direction).sum() for gradient, direction in zip(gradients, directions, strict=True))
+    with torch.no_grad():
+        found = (moved(1e-6) - moved(-2e-6)) / 2e-6
+    assert found.item() == pytest.approx(slope.item(), rel=1e-3)
+
+
+def test_a_bounded_mask_is_between_0_and_1_and_the_tables_follow_it():
+    for settings in ({}, {"qat": Qat()}):
+        model = trained(mask="sigmoid", **settings)
+        raw = torch.linspace(-12, 12, 500)
+        mask = model.mask(raw)
+        assert 0 <= mask.min() < 0.01
+        assert 0.99 < mask.max() <= 1
+        assert (mask - 1 / (1 + torch.exp(-raw))).abs().max() < (0.014 if settings else 1e-6)
 
 
 def test_widths_and_parameters_follow_the_factor():

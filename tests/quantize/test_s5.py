@@ -12,8 +12,10 @@ import torch
 from ndns import models
 from ndns.errors import UserError
 from ndns.loihi2 import engine, lava_bridge, netx
+from ndns.loihi2.denoiser import Denoiser
 from ndns.models.s5 import VARIANCE_FLOOR
 from ndns.quantize.checkpoint import quantize_checkpoint
+from ndns.quantize.parent import denoise
 from ndns.quantize.s5 import program_of
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -43,7 +45,7 @@ def test_integers_follow_the_float_network(variant):
     assert error < (0.5 if variant == "sparse_4bit" else 0.15)
 
 
-@pytest.mark.parametrize("variant", ["dense", "sparse"])
+@pytest.mark.parametrize("variant", ["dense", "sparse", "bounded"])
 def test_whole_clip_streaming_and_batch_agree_bit_for_bit(variant):
     integers = program(variant)
     clips = np.stack([integers.encode(magnitudes(300, seed)) for seed in (1, 2)])
@@ -63,11 +65,28 @@ def test_stored_program_gives_lavas_integers(variant):
 
 
 @pytest.mark.lava
-@pytest.mark.parametrize("variant", ["dense", "sparse"])
+@pytest.mark.parametrize("variant", ["dense", "sparse", "bounded"])
 def test_program_runs_in_lava_bit_for_bit(variant):
     integers = program(variant)
     x = integers.encode(magnitudes(200, seed=7))
     np.testing.assert_array_equal(lava_bridge.run(integers, x), engine.run(integers, x))
+
+
+def test_a_stored_program_denoises_with_the_same_bounded_mask(tmp_path):
+    net, integers = network("bounded"), program("bounded")
+    assert [(node.ssm.relu, node.relu, node.ends_in_relu) for node in integers.nodes[1:-1]] == [(True, True, False)] * 3
+    netx.write(tmp_path / "program.net", integers)
+    again = netx.read(tmp_path / "program.net")
+    rng = np.random.default_rng(0)
+    noisy = 0.2 * np.sin(0.4 * np.arange(8000)) + 0.05 * rng.standard_normal(8000)
+    denoised = Denoiser(again).denoise(noisy)
+    stream = Denoiser(again)
+    pieces = [stream.push(piece) for piece in np.append(noisy, np.zeros(stream.delay_samples)).reshape(-1, 16)]
+    np.testing.assert_array_equal(np.concatenate(pieces)[stream.delay_samples :], denoised)
+    parent = denoise(net, noisy)
+    assert np.sqrt(np.mean((denoised - parent) ** 2)) < 0.05 * parent.std()
+    mask = again.mask(engine.run(again, again.encode(magnitudes(100))))
+    assert 0 <= mask.min() < mask.max() <= 1
 
 
 def test_effective_macs_are_nonzero_activations_times_nonzero_weights():

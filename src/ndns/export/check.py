@@ -49,9 +49,9 @@ def masks(model: torch.nn.Module, magnitudes: np.ndarray) -> np.ndarray:
     raw, state = [], None
     for row in torch.from_numpy(np.asarray(magnitudes, np.float32)):
         out, state = model.step(row[None], state)
-        raw.append(out[0].numpy())
-    before = [np.zeros_like(raw[0]), *raw[:-1]] if getattr(model.settings, "mask_delay", 1) == 0 else raw
-    return np.maximum(1 + np.array(before), 0)
+        raw.append(out[0])
+    before = [torch.zeros_like(raw[0]), *raw[:-1]] if getattr(model.settings, "mask_delay", 1) == 0 else raw
+    return model.mask(torch.stack(before)).numpy()
 
 
 def denoised(model: torch.nn.Module, samples: np.ndarray, late: int) -> np.ndarray:

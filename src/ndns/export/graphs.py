@@ -21,7 +21,7 @@ from onnx import helper
 from ndns.audio.io import RATE
 from ndns.audio.stft import Frames
 from ndns.export.builder import Builder, State, finished, value_info
-from ndns.export.networks import network
+from ndns.export.networks import mask, network
 
 Part = Literal["whole", "mask"]
 Form = Literal["step", "clip"]
@@ -68,7 +68,7 @@ def _mask(b: Builder, model: torch.nn.Module, magnitude: str) -> str:
         before = b.state("output_before", (model.front_end.frames().bins,))
         b.keep(before, raw)
         raw = before
-    return b.op("Relu", b.add(raw, b.constant(1.0)))
+    return mask(b, model, raw)
 
 
 def _whole(b: Builder, model: torch.nn.Module, given: str, taken: str, late: int) -> None:

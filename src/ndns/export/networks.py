@@ -1,6 +1,6 @@
 """One step of each float network as ONNX nodes: |STFT| of a frame `(bin,)` to the raw output `(bin,)`.
 
-They repeat `step` of `ndns.models.s5` and `ndns.models.sdnn`; `relu(1 + output)` is the mask.
+They repeat `step` of `ndns.models.s5` and `ndns.models.sdnn`; `mask` makes the mask of it.
 """
 
 from collections.abc import Callable
@@ -30,19 +30,19 @@ def network(builder: Builder, model: torch.nn.Module, magnitude: str) -> str:
 
 def _s5(builder: Builder, model: S5, magnitude: str) -> str:
     rounding = _Rounding(builder, model)
-    relu, masked = model.settings.relu, model.sparsifier.masked
+    relus, masked = model.settings.relus, model.sparsifier.masked
     x = rounding.activation("input", builder.op("Sub", magnitude, builder.constant(model.settings.offset)))
     x = _affine(builder, rounding.weight(masked("encoder", model.encoder)), model.encoder_bias, x)
     x = rounding.activation("residual", x)
-    x = builder.op("Relu", x) if relu else x
+    x = builder.op("Relu", x) if "encoder" in relus else x
     for index, block in enumerate(model.blocks):
         w = quantized(block.folded(model.sparsifier, f"block{index}"), model.quantizer)
-        x = _s5_block(builder, rounding, w, x, f"block{index}", relu)
+        x = _s5_block(builder, rounding, w, x, f"block{index}", relus)
     x = _affine(builder, rounding.weight(masked("decoder", model.decoder)), model.decoder_bias, x)
     return rounding.activation("decoder", x)
 
 
-def _s5_block(builder: Builder, rounding: "_Rounding", w, x: str, name: str, relu: bool) -> str:
+def _s5_block(builder: Builder, rounding: "_Rounding", w, x: str, name: str, relus: frozenset[str]) -> str:
     states = w.a.shape[1]
     before = [builder.state(f"{name}_{part}", (states,)) for part in ("re", "im")]
     a_re, a_im = (builder.constant(part.numpy()) for part in w.a)
@@ -55,20 +55,27 @@ def _s5_block(builder: Builder, rounding: "_Rounding", w, x: str, name: str, rel
         after = builder.add(turned[part], _affine(builder, w.b[part], w.bias_x[part], x))
         builder.keep(state, after)
         parts.append(rounding.activation(f"{name}.state", after))
-    if relu:
+    if "state" in relus:
         zero = builder.constant(0.0)
         positive = builder.op("Greater", parts[0], zero)
         parts = [builder.op("Where", positive, part, zero) for part in parts]
     read = [builder.product(part, 2 * weight.numpy()) for part, weight in zip(parts, w.c, strict=True)]
     y = builder.add(builder.op("Sub", *read), builder.multiply(builder.constant(w.d.numpy()), x))
     y = rounding.activation(f"{name}.y", builder.add(y, builder.constant(w.bias_y.numpy())))
-    if relu:
+    if "z" in relus:
         z = builder.op("Relu", y)
     else:
         z = builder.multiply(y, rounding.sigmoid(builder.multiply(y, builder.constant(GELU_SLOPE))))
     gate = rounding.sigmoid(rounding.activation(f"{name}.gate", _affine(builder, w.gate, w.gate_bias, z)))
     x = builder.add(x, builder.multiply(z, gate))
-    return rounding.activation("residual", builder.op("Relu", x) if relu else x)
+    return rounding.activation("residual", builder.op("Relu", x) if "residual" in relus else x)
+
+
+def mask(builder: Builder, model: torch.nn.Module, raw: str) -> str:
+    """Append what makes the mask of a network's raw output."""
+    if getattr(model.settings, "mask", "relu") == "sigmoid":
+        return _Rounding(builder, model).sigmoid(raw)
+    return builder.op("Relu", builder.add(raw, builder.constant(1.0)))
 
 
 class _Rounding:

@@ -8,6 +8,9 @@ import numpy as np
 from ndns.config import FrontEnd
 from ndns.errors import UserError
 from ndns.loihi2.nodes.base import Node
+from ndns.loihi2.nodes.s5_block import SIGMOID_EXP, integer_sigmoid
+
+MASKS = ("relu", "sigmoid")
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Program:
     """A network of integers and the front end that it was trained for.
 
     Input of step t: `round_half_even((|X[t]| - offset) * 2**input_exp)` for each frequency bin; output v is read as
-    `mask = relu(v * 2**-output_exp + 1)`, which multiplies |X| of `mask_delay` frames ago.
+    the mask `relu(v * 2**-output_exp + 1)`, or the sigmoid of it, which multiplies |X| of `mask_delay` frames ago.
 
     Attributes:
         nodes: executed one after the other within a step.
@@ -50,6 +53,7 @@ class Program:
         mask_delay: frames by which |X| waits for its mask.
         input_exp: binary digits of the input below the point (6 in the challenge's network).
         output_exp: binary digits of the output below the point (18 in the challenge's network).
+        mask_kind: `relu` for `relu(v + 1)`, `sigmoid` for the table of `ndns.loihi2.nodes.s5_block.integer_sigmoid`.
 
     Raises:
         UserError: the widths of two neighbours differ, or names do not match nodes.
@@ -62,6 +66,7 @@ class Program:
     mask_delay: int = 1
     input_exp: int = 6
     output_exp: int = 18
+    mask_kind: str = "relu"
 
     def __post_init__(self) -> None:
         if not self.nodes:
@@ -70,6 +75,8 @@ class Program:
             raise UserError(
                 f"the program has {len(self.nodes)} nodes but the names {list(self.names)}; each needs one."
             )
+        if self.mask_kind not in MASKS:
+            raise UserError(f"the program's mask {self.mask_kind!r} is not one of {', '.join(MASKS)}.")
         for index in range(1, len(self.nodes)):
             gives, takes = self.nodes[index - 1].shape_out, self.nodes[index].shape_in
             if gives != takes:
@@ -110,4 +117,6 @@ class Program:
 
     def mask(self, output: np.ndarray) -> np.ndarray:
         """Return the float64 mask, at least 0, for the network's integer output of any shape."""
+        if self.mask_kind == "sigmoid":
+            return integer_sigmoid(output, self.output_exp) * 2.0**-SIGMOID_EXP
         return np.maximum(output * 2.0**-self.output_exp + 1, 0)

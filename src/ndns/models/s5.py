@@ -3,13 +3,14 @@
     x = encode(|STFT| - offset);  blocks times:
         u  = BatchNorm(x)
         s  = a s[t - 1] + B u                     complex, diagonal; B discretized by zero-order hold
-        y  = 2 Re(C g(s)) + d u                   g: complex ReLU (relufied) or identity
+        y  = 2 Re(C g(s)) + d u                   g: complex ReLU or identity
         z  = relu(y) or gelu(y)
-        x  = x + z * sigmoid(W z + b)             then relu (relufied)
-    mask = relu(1 + decode(x))
+        x  = x + z * sigmoid(W z + b)             then relu or not
+    mask = relu(1 + decode(x)) or sigmoid(decode(x))
 
-The complex ReLU passes the whole number where its real part is positive. Widths follow one factor k: H = 192 k features
-and P = 128 k complex states (the conjugate half is implied by the 2).
+Each ReLU is a setting (`relu`), and one more follows the encoder. The complex ReLU passes the whole number where its
+real part is positive. Widths follow one factor k: H = 192 k features and P = 128 k complex states (the conjugate half
+is implied by the 2).
 """
 
 from collections.abc import Callable
@@ -124,14 +125,14 @@ class Block(torch.nn.Module):
         drive = torch.matmul(w.b.reshape(-1, u.shape[1]), u) + w.bias_x.reshape(-1, 1)
         re, im = diagonal_scan(w.a[0], w.a[1], drive[:, :states], drive[:, states:])
         re, im = quantizer.activation(f"{name}.state", re, im)
-        if self.settings.relu:
+        if "state" in self.settings.relus:
             re, im = re * (re > 0), im * (re > 0)
         y = torch.matmul(2 * w.c[0], re) - torch.matmul(2 * w.c[1], im) + w.d[:, None] * u + w.bias_y[:, None]
         (y,) = quantizer.activation(f"{name}.y", y)
-        z = self.dropout(activation(y, self.settings.relu, quantizer.sigmoid))
+        z = self.dropout(activation(y, "z" in self.settings.relus, quantizer.sigmoid))
         (pre,) = quantizer.activation(f"{name}.gate", torch.matmul(w.gate, z) + w.gate_bias[:, None])
         out = x + self.dropout(z * quantizer.sigmoid(pre))
-        out = torch.relu(out) if self.settings.relu else out
+        out = torch.relu(out) if "residual" in self.settings.relus else out
         (out,) = quantizer.activation("residual", out)
         return out, {f"{name}.state": re, f"{name}.z": z, f"{name}.out": out}
 
@@ -233,14 +234,18 @@ class S5(torch.nn.Module):
         spectra = stft(noisy, self.front_end)
         magnitude = moduli(spectra)
         raw, seen = self._run(magnitude)
-        mask = torch.relu(1 + raw)
+        mask = self.mask(raw)
         denoised = masked_istft(spectra, mask, noisy.shape[-1], self.front_end)
         rates = {name: (values != 0).float().mean() for name, values in seen.items()}
         return Output(denoised, magnitude * mask, rates)
 
     def mask_output(self, magnitude: torch.Tensor) -> torch.Tensor:
-        """Return the raw output for |STFT| `(batch, bin, frame)`, same shape; `relu(1 + it)` is the mask."""
+        """Return the raw output for |STFT| `(batch, bin, frame)`, same shape; `mask` makes the mask of it."""
         return self._run(magnitude)[0]
+
+    def mask(self, raw: torch.Tensor) -> torch.Tensor:
+        """Return the factor of |STFT| for the raw output, same shape, as the program's decoder makes it."""
+        return torch.relu(1 + raw) if self.settings.mask == "relu" else self.quantizer.sigmoid(raw)
 
     def loss(self, output: Output, clean: torch.Tensor) -> torch.Tensor:
         """Return the challenge's loss for clean clips `(batch, samples)`, plus what a wrong level costs.
@@ -257,7 +262,7 @@ class S5(torch.nn.Module):
         seen = {"input": x}
         x = torch.matmul(quantizer.weight(self.sparsifier.masked("encoder", self.encoder)), x)
         (x,) = quantizer.activation("residual", x + self.encoder_bias[:, None])
-        x = torch.relu(x) if self.settings.relu else x
+        x = torch.relu(x) if "encoder" in self.settings.relus else x
         seen["encoder"] = x
         for index, block in enumerate(self.blocks):
             x, more = block(x, self.sparsifier, quantizer, f"block{index}")
@@ -279,12 +284,12 @@ class S5(torch.nn.Module):
         Returns:
             the raw output `(batch, bin)` and the state for the next frame.
         """
-        q, relu = self.quantizer, self.settings.relu
+        q, relus = self.quantizer, self.settings.relus
         (x,) = q.activation("input", magnitude - self.settings.offset)
         (x,) = q.activation(
             "residual", x @ q.weight(self.sparsifier.masked("encoder", self.encoder)).T + self.encoder_bias
         )
-        x = torch.relu(x) if relu else x
+        x = torch.relu(x) if "encoder" in relus else x
         after = []
         for index, block in enumerate(self.blocks):
             name = f"block{index}"
@@ -294,13 +299,13 @@ class S5(torch.nn.Module):
             im = w.a[0] * before[1] + w.a[1] * before[0] + x @ w.b[1].T + w.bias_x[1]
             after.append((re, im))
             re, im = q.activation(f"{name}.state", re, im)
-            if relu:
+            if "state" in relus:
                 re, im = re * (re > 0), im * (re > 0)
             (y,) = q.activation(f"{name}.y", 2 * (re @ w.c[0].T - im @ w.c[1].T) + w.d * x + w.bias_y)
-            z = activation(y, relu, q.sigmoid)
+            z = activation(y, "z" in relus, q.sigmoid)
             (pre,) = q.activation(f"{name}.gate", z @ w.gate.T + w.gate_bias)
             x = x + z * q.sigmoid(pre)
-            (x,) = q.activation("residual", torch.relu(x) if relu else x)
+            (x,) = q.activation("residual", torch.relu(x) if "residual" in relus else x)
         (x,) = q.activation(
             "decoder", x @ q.weight(self.sparsifier.masked("decoder", self.decoder)).T + self.decoder_bias
         )

@@ -89,10 +89,14 @@ class Sdnn(torch.nn.Module):
         spectra = stft(noisy, self.front_end)
         magnitude = moduli(spectra)
         messages, raw = self._run(self._awaited(magnitude).transpose(1, 2))
-        mask = torch.relu(self._timed(raw.transpose(1, 2)) + 1)
+        mask = self.mask(self._timed(raw.transpose(1, 2)))
         denoised = masked_istft(spectra, mask, noisy.shape[-1], self.front_end)
         rates = {name: sigma_delta.event_rate(sent) for name, sent in zip(LAYERS, messages, strict=True)}
         return Output(denoised, magnitude * mask, rates)
+
+    def mask(self, raw: torch.Tensor) -> torch.Tensor:
+        """Return the factor of |STFT| for the raw output, same shape."""
+        return torch.relu(raw + 1)
 
     def _awaited(self, magnitude: torch.Tensor) -> torch.Tensor:
         """Append the frames of silence that are heard while the last masks are awaited."""

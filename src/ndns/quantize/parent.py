@@ -69,6 +69,6 @@ def denoise(model: torch.nn.Module, noisy: np.ndarray) -> np.ndarray:
     padded = np.zeros((count + max(waiting, 0)) * frames.hop)
     padded[: len(noisy)] = noisy
     spectra = Encoder(frames).push(padded)
-    raw = model.mask_output(torch.from_numpy(magnitude(spectra)).float()[None])[0].double().numpy()
-    timed = np.pad(raw, ((0, 0), (1, 0)))[:, 1 + waiting : 1 + waiting + count]
-    return decode(np.maximum(timed + 1, 0) * spectra[:, :count], len(noisy), frames)
+    raw = model.mask_output(torch.from_numpy(magnitude(spectra)).float()[None])[0]
+    timed = torch.nn.functional.pad(raw, (1, 0))[:, 1 + waiting : 1 + waiting + count]
+    return decode(model.mask(timed).double().numpy() * spectra[:, :count], len(noisy), frames)

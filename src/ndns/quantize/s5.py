@@ -44,7 +44,7 @@ def program_of(model: S5) -> Program:
     stream = quantizer.exponent("residual")
     encoder = _affine(
         sparsifier.masked("encoder", model.encoder), model.encoder_bias, quantizer.exponent("input"), stream,
-        settings.relu, bits,
+        "encoder" in settings.relus, bits,
     )  # fmt: skip
     nodes = [encoder]
     for index, block in enumerate(model.blocks):
@@ -57,17 +57,17 @@ def program_of(model: S5) -> Program:
         ssm = DiagonalSSM(
             a[0], a[1], b[0], b[1], c[0], c[1], d, a_exp=min(a_exp, 30), b_exp=b_exp, c_exp=c_exp, d_exp=d_exp,
             u_exp=stream, x_exp=x_exp, y_exp=y_exp, bias_x_re=bias_x[0], bias_x_im=bias_x[1],
-            bias_y=_bias(w.bias_y, y_exp, bits["message_bits"]), relu=settings.relu, a_bits=TRANSITION_BITS,
+            bias_y=_bias(w.bias_y, y_exp, bits["message_bits"]), relu="state" in settings.relus, a_bits=TRANSITION_BITS,
             state_bits=bits["message_bits"], **bits,
         )  # fmt: skip
         gate = _affine(w.gate, w.gate_bias, y_exp, min(quantizer.exponent(f"{name}.gate"), 20), False, bits)
-        nodes.append(S5Block(ssm, gate, relu=settings.relu))
+        nodes.append(S5Block(ssm, gate, "z" in settings.relus, "residual" in settings.relus))
     output = quantizer.exponent("decoder")
     decoder = _affine(sparsifier.masked("decoder", model.decoder), model.decoder_bias, stream, output, False, bits)
     names = ("encoder", *(f"block{index}" for index in range(len(model.blocks))), "decoder")
     return Program(
         (*nodes, decoder), names, settings.front_end, settings.offset, mask_delay=0,
-        input_exp=quantizer.exponent("input"), output_exp=output,
+        input_exp=quantizer.exponent("input"), output_exp=output, mask_kind=settings.mask,
     )  # fmt: skip
 
 

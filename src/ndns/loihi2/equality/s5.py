@@ -90,6 +90,7 @@ def _block(rng: Rng, steps: int, relu: bool) -> Pair:
     from ndns.loihi2.lava_procs.s5.process import S5BlockProcess
 
     ssm = draw_ssm(rng, diagonal=False, wide=False, relu=relu, y_exp=int(rng.integers(10, 14)))
-    node = S5Block(ssm, draw_affine(rng, WIDTH, WIDTH, x_exp=ssm.y_exp), relu)
+    ends = (None, False, True)[int(rng.integers(3))]
+    node = S5Block(ssm, draw_affine(rng, WIDTH, WIDTH, x_exp=ssm.y_exp), relu, ends)
     x = inputs(rng, steps, node.shape_in, 1 << int(rng.integers(4, 15)))
     return pair(node, S5BlockProcess(node), x, watch=("re", "im"))

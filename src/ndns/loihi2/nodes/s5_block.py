@@ -94,7 +94,7 @@ class S5Block:
         y  = ssm(x)
         z  = max(y, 0) if relu, else (y sigmoid((109 y) >> 6)) >> 14
         g  = (z sigmoid(gate(z))) >> 14
-        x' = sat_m(x + shift(g, ssm.y_exp - ssm.u_exp));  relu: max(x', 0)
+        x' = sat_m(x + shift(g, ssm.y_exp - ssm.u_exp));  relu_out: max(x', 0)
 
     with `sigmoid` from `integer_sigmoid`; m = `ssm.message_bits`. Batch normalization is folded into `ssm` (`b`, `d`
     and the biases). Source: "half1" GLU block of S5 (arXiv 2502.01330), relufied or with the sigmoid form of GELU.
@@ -103,7 +103,8 @@ class S5Block:
     Attributes:
         ssm: the recurrence; its input and the block's output have exponent `ssm.u_exp`.
         gate: layer of the ssm's width, with `x_exp = ssm.y_exp`.
-        relu: ReLU on y and x'; else GELU on y alone (`ssm.relu` says what the readout of the state does).
+        relu: ReLU on y, else GELU (`ssm.relu` says what the readout of the state does).
+        relu_out: ReLU on x'; none for as `relu` says.
 
     Raises:
         UserError: widths or exponents of the two do not match.
@@ -112,6 +113,7 @@ class S5Block:
     ssm: DiagonalSSM
     gate: Affine
     relu: bool = True
+    relu_out: bool | None = None
 
     def __post_init__(self) -> None:
         width = self.ssm.shape_out
@@ -121,6 +123,11 @@ class S5Block:
             raise UserError("S5Block: gate.x_exp must be ssm.y_exp, and gate.y_exp within 0 and 20.")
         if not self.relu and not 0 <= self.ssm.y_exp <= 20:
             raise UserError("S5Block: without ReLU ssm.y_exp must be within 0 and 20.")
+
+    @property
+    def ends_in_relu(self) -> bool:
+        """Whether x' is cut to 0."""
+        return self.relu if self.relu_out is None else self.relu_out
 
     @property
     def shape_in(self) -> int:
@@ -167,7 +174,7 @@ class S5Block:
         gate = integer_sigmoid(self.gate.run(gate_state, z, mode), self.gate.y_exp)
         gated = shifted((z * gate) >> SIGMOID_EXP, self.ssm.y_exp - self.ssm.u_exp)
         out = saturate(x + gated, self.ssm.message_bits, state["overflow"])
-        out = (np.maximum(out, 0) if self.relu else out).astype(np.int32)
+        out = (np.maximum(out, 0) if self.ends_in_relu else out).astype(np.int32)
         note_range(state, out)
         return out, sent | {"z": z}
 
