@@ -171,6 +171,9 @@ class S5(Section):
         (0.01, 1.0), description="range of initial time steps, frames; S5's own: 0.001..0.1"
     )
     dropout: float = Field(0.0, ge=0, lt=1)
+    level: Literal["none", "shift"] = Field(
+        "none", description="shift: |STFT| is divided by its running level, a power of two (ndns.audio.level)"
+    )
     offset: float = Field(0.0, description="subtracted from |STFT| before the network")
     sparsity: Sparsity | None = None
     qat: Qat | None = None

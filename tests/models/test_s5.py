@@ -17,7 +17,7 @@ VARIANTS = {
     "dense": {},
     "relufied": {"relu": True},
     "sparse": {"relu": True, "sparsity": Sparsity(density=0.2)},
-    "mixed": {"relu": ["state", "z"], "mask": "sigmoid"},
+    "mixed": {"relu": ["state", "z"], "mask": "sigmoid", "level": "shift"},
     "mixed quantized": {"relu": ["encoder", "residual"], "mask": "sigmoid", "qat": Qat()},
     "sparse quantized": {"relu": True, "sparsity": Sparsity(density=0.2), "qat": Qat()},
 }

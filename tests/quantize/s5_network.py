@@ -17,7 +17,7 @@ VARIANTS = {
     "dense": {},
     "dense_qat": {"qat": Qat(start=0.5)},
     "sparse": {"relu": True, "sparsity": Sparsity(density=0.3, start=0.0, end=0.5), "qat": Qat(start=0.5)},
-    "bounded": {"relu": ["state", "z"], "mask": "sigmoid", "qat": Qat(start=0.5)},
+    "bounded": {"relu": ["state", "z"], "mask": "sigmoid", "level": "shift", "qat": Qat(start=0.5)},
     "sparse_4bit": {"relu": True, "sparsity": Sparsity(density=0.3), "qat": Qat(start=0.5, weight_bits=4)},
 }
 

@@ -83,6 +83,7 @@ def test_a_stored_program_denoises_with_the_same_bounded_mask(tmp_path):
     stream = Denoiser(again)
     pieces = [stream.push(piece) for piece in np.append(noisy, np.zeros(stream.delay_samples)).reshape(-1, 16)]
     np.testing.assert_array_equal(np.concatenate(pieces)[stream.delay_samples :], denoised)
+    np.testing.assert_array_equal(Denoiser(again).denoise(noisy / 4), denoised / 4)  # its level does not matter
     parent = denoise(net, noisy)
     assert np.sqrt(np.mean((denoised - parent) ** 2)) < 0.05 * parent.std()
     mask = again.mask(engine.run(again, again.encode(magnitudes(100))))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from ndns.audio.level import FLOOR, KEPT
 from ndns.errors import UserError
 from ndns.export.builder import Builder
 from ndns.models import S5, Sdnn, sigma_delta
@@ -31,6 +32,7 @@ def network(builder: Builder, model: torch.nn.Module, magnitude: str) -> str:
 def _s5(builder: Builder, model: S5, magnitude: str) -> str:
     rounding = _Rounding(builder, model)
     relus, masked = model.settings.relus, model.sparsifier.masked
+    magnitude = _leveled(builder, model, magnitude) if model.settings.level == "shift" else magnitude
     x = rounding.activation("input", builder.op("Sub", magnitude, builder.constant(model.settings.offset)))
     x = _affine(builder, rounding.weight(masked("encoder", model.encoder)), model.encoder_bias, x)
     x = rounding.activation("residual", x)
@@ -40,6 +42,20 @@ def _s5(builder: Builder, model: S5, magnitude: str) -> str:
         x = _s5_block(builder, rounding, w, x, f"block{index}", relus)
     x = _affine(builder, rounding.weight(masked("decoder", model.decoder)), model.decoder_bias, x)
     return rounding.activation("decoder", x)
+
+
+def _leveled(b: Builder, model: S5, magnitude: str) -> str:
+    """|STFT| over its running level, a power of two: `ndns.models.level`."""
+    bins = model.front_end.frames().bins
+    total, weight = b.state("level_sum", (1,)), b.state("level_weight", (1,))
+    kept, one = b.constant([KEPT]), b.constant([1.0])
+    after = b.add(b.multiply(kept, total), b.product(magnitude, np.full((1, bins), 1 / bins)))
+    weight_after = b.add(b.multiply(kept, weight), one)
+    b.keep(total, after)
+    b.keep(weight, weight_after)
+    level = b.op("Max", b.op("Div", after, weight_after), b.constant([FLOOR]))
+    exponent = b.op("Floor", b.op("Div", b.op("Log", level), b.constant([np.log(2.0)])))
+    return b.op("Div", magnitude, b.op("Pow", b.constant([2.0]), exponent))
 
 
 def _s5_block(builder: Builder, rounding: "_Rounding", w, x: str, name: str, relus: frozenset[str]) -> str:

@@ -1,7 +1,7 @@
 """From samples to samples through an integer program: encoder, network, mask, decoder.
 
-    x = round_half_even((|X| - offset) * 2**input_exp)        the network's input
-    Y[t] = relu(v[t] * 2**-output_exp + 1) * X[t - mask_delay]
+    x = round_half_even((|X| - offset) * 2**input_exp)        the network's input; |X| over its level where asked for
+    Y[t] = relu(v[t] * 2**-output_exp + 1) * X[t - mask_delay]      or a sigmoid of v, see `Program`
 
 The mask multiplies the magnitude; the noisy phase is kept, both of `mask_delay` frames ago, since the network answers
 later than the frame came in.
@@ -9,6 +9,7 @@ later than the frame came in.
 
 import numpy as np
 
+from ndns.audio.level import Level
 from ndns.audio.stft import Decoder, Encoder, Frames, magnitude
 from ndns.errors import UserError
 from ndns.loihi2.engine import CHUNK, Activity, Recorder, Stream
@@ -47,6 +48,7 @@ class Denoiser:
     def reset(self) -> None:
         """Forget everything that was heard."""
         self._encoder, self._decoder = Encoder(self.frames), Decoder(self.frames)
+        self._level = Level()
         self._held = np.zeros((self.frames.bins, self.program.mask_delay), np.complex128)
         self._recorder = Recorder(self.program, self.mode) if self._record else None
         self._stream = self._recorder.stream if self._recorder else Stream(self.program, 1, self.mode)
@@ -58,7 +60,7 @@ class Denoiser:
             ValueError: the number of samples is not a multiple of the hop.
         """
         spectra = self._encoder.push(np.asarray(samples, np.float64))
-        x = self.program.encode(magnitude(spectra))
+        x = self.program.encode(magnitude(spectra), self._level)
         out = self._recorder.run(x) if self._recorder else self._stream.run(x.T[None])[0].T
         held = np.concatenate([self._held, spectra], axis=1)
         self._held = held[:, spectra.shape[1] :]

@@ -4,7 +4,7 @@
     layer/i/{type = dense, shape, inFeatures, outFeatures, weight (out, in), delay (out,), bias, neuron/...}
 
 A last layer with `neuron/sigma_output` ends in a running sum. The root attribute `ndns` holds JSON (`format`,
-`front_end`, `offset`, `mask_delay`, and what differs from the default: `input_exp`, `output_exp`, `mask_kind`,
+`front_end`, `offset`, `mask_delay`, and what differs from the default: `input_exp`, `output_exp`, `mask_kind`, `level`,
 `names`); a file without it gets the challenge's values. A node that netx cannot say is a layer of `type = ndns` with
 its dataclass's name in `kind` and its fields as datasets; lava refuses such a file, the engine runs it.
 """
@@ -29,7 +29,7 @@ from ndns.loihi2.program import Program
 
 FORMAT = 1
 MAX_VTH = (1 << 18) - 1
-OPTIONAL = {"input_exp": 6, "output_exp": 18, "mask_kind": "relu", "names": None}
+OPTIONAL = {"input_exp": 6, "output_exp": 18, "mask_kind": "relu", "level": "none", "names": None}
 
 
 def read(path: str | Path) -> Program:
@@ -96,7 +96,7 @@ def _fill(file: h5py.File, program: Program) -> None:
         else:
             _write_layer(group, nodes)
     values = {"input_exp": program.input_exp, "output_exp": program.output_exp}
-    values["mask_kind"] = program.mask_kind
+    values |= {"mask_kind": program.mask_kind, "level": program.level}
     values["names"] = None if tuple(names) == program.names else list(program.names)
     settings = {
         "format": FORMAT,

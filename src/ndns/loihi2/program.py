@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 
+from ndns.audio.level import Level
 from ndns.config import FrontEnd
 from ndns.errors import UserError
 from ndns.loihi2.nodes.base import Node
 from ndns.loihi2.nodes.s5_block import SIGMOID_EXP, integer_sigmoid
 
 MASKS = ("relu", "sigmoid")
+LEVELS = ("none", "shift")
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Layer:
 class Program:
     """A network of integers and the front end that it was trained for.
 
-    Input of step t: `round_half_even((|X[t]| - offset) * 2**input_exp)` for each frequency bin; output v is read as
+    Input of step t: `round_half_even((|X[t]| - offset) * 2**input_exp)` for each frequency bin, with |X[t]| shifted by
+    its running level (`ndns.audio.level`) or not; output v is read as
     the mask `relu(v * 2**-output_exp + 1)`, or the sigmoid of it, which multiplies |X| of `mask_delay` frames ago.
 
     Attributes:
@@ -53,6 +56,7 @@ class Program:
         mask_delay: frames by which |X| waits for its mask.
         input_exp: binary digits of the input below the point (6 in the challenge's network).
         output_exp: binary digits of the output below the point (18 in the challenge's network).
+        level: `shift` for |X[t]| over its running level, `none` for |X[t]| itself.
         mask_kind: `relu` for `relu(v + 1)`, `sigmoid` for the table of `ndns.loihi2.nodes.s5_block.integer_sigmoid`.
 
     Raises:
@@ -67,6 +71,7 @@ class Program:
     input_exp: int = 6
     output_exp: int = 18
     mask_kind: str = "relu"
+    level: str = "none"
 
     def __post_init__(self) -> None:
         if not self.nodes:
@@ -77,6 +82,8 @@ class Program:
             )
         if self.mask_kind not in MASKS:
             raise UserError(f"the program's mask {self.mask_kind!r} is not one of {', '.join(MASKS)}.")
+        if self.level not in LEVELS:
+            raise UserError(f"the program's level {self.level!r} is not one of {', '.join(LEVELS)}.")
         for index in range(1, len(self.nodes)):
             gives, takes = self.nodes[index - 1].shape_out, self.nodes[index].shape_in
             if gives != takes:
@@ -111,8 +118,15 @@ class Program:
                 found.append(Layer(name, node.shape_out, after, index))
         return tuple(found)
 
-    def encode(self, magnitude: np.ndarray) -> np.ndarray:
-        """Return the int32 input of the network for |X| of any shape (rounded half to even in float64)."""
+    def encode(self, magnitude: np.ndarray, level: Level | None = None) -> np.ndarray:
+        """Return the int32 input of the network for |X| `(bin, step)`, rounded half to even in float64.
+
+        Args:
+            magnitude: of the next frames.
+            level: of the frames before; none where these are the first.
+        """
+        if self.level == "shift":
+            magnitude = np.ldexp(magnitude, -(level or Level()).exponents(magnitude))
         return np.rint((magnitude - self.offset) * float(1 << self.input_exp)).astype(np.int32)
 
     def mask(self, output: np.ndarray) -> np.ndarray:

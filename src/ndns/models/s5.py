@@ -1,6 +1,6 @@
 """Sparse S5: a linear recurrence between pointwise layers (Pierro et al. 2025, arXiv 2502.01330, section 3).
 
-    x = encode(|STFT| - offset);  blocks times:
+    x = encode(|STFT| / level - offset);  blocks times:
         u  = BatchNorm(x)
         s  = a s[t - 1] + B u                     complex, diagonal; B discretized by zero-order hold
         y  = 2 Re(C g(s)) + d u                   g: complex ReLU or identity
@@ -25,6 +25,7 @@ from ndns.models import denoising
 from ndns.models.denoising import Output
 from ndns.models.frontend import masked_istft, moduli, stft
 from ndns.models.hippo import initial_ssm
+from ndns.models.level import leveled, leveled_frame
 from ndns.models.quantization import Quantizer
 from ndns.models.scan import diagonal_scan
 from ndns.models.sparsity import Sparsifier
@@ -258,6 +259,7 @@ class S5(torch.nn.Module):
 
     def _run(self, magnitude: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         quantizer = self.quantizer
+        magnitude = leveled(magnitude) if self.settings.level == "shift" else magnitude
         (x,) = quantizer.activation("input", magnitude - self.settings.offset)
         seen = {"input": x}
         x = torch.matmul(quantizer.weight(self.sparsifier.masked("encoder", self.encoder)), x)
@@ -285,6 +287,9 @@ class S5(torch.nn.Module):
             the raw output `(batch, bin)` and the state for the next frame.
         """
         q, relus = self.quantizer, self.settings.relus
+        level = None
+        if self.settings.level == "shift":
+            magnitude, level = leveled_frame(magnitude, state[-1] if state else None)
         (x,) = q.activation("input", magnitude - self.settings.offset)
         (x,) = q.activation(
             "residual", x @ q.weight(self.sparsifier.masked("encoder", self.encoder)).T + self.encoder_bias
@@ -309,4 +314,4 @@ class S5(torch.nn.Module):
         (x,) = q.activation(
             "decoder", x @ q.weight(self.sparsifier.masked("decoder", self.decoder)).T + self.decoder_bias
         )
-        return x, after
+        return x, after if level is None else [*after, level]

@@ -68,6 +68,7 @@ def program_of(model: S5) -> Program:
     return Program(
         (*nodes, decoder), names, settings.front_end, settings.offset, mask_delay=0,
         input_exp=quantizer.exponent("input"), output_exp=output, mask_kind=settings.mask,
+        level=settings.level,
     )  # fmt: skip
 
 

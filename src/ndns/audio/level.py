@@ -1,0 +1,43 @@
+"""Running level of a sound as a power of two: what is divided by it has the same size however loud the sound is.
+
+    m[t] = mean of |X[t]| over frequency bins
+    e[t] = mean of m[0..t], of which a share of 1 / `FRAMES` is forgotten each frame
+    exponent[t] = floor(log2(max(e[t], FLOOR)))
+
+A sound twice as loud gives the same `|X[t]| * 2**-exponent[t]`. A division by a power of two is a shift of integers.
+"""
+
+import math
+
+import numpy as np
+
+FRAMES = 256
+"""Frames (2 s at 125 Hz) over which the level is taken, once as many were heard."""
+
+KEPT = 1 - 1 / FRAMES
+"""Share of the level that the next frame keeps."""
+
+FLOOR = 2.0**-8
+"""Level (about -73 dBFS of white noise at 512 samples a frame) below which a sound counts as silence."""
+
+_UNIT = 2.0**16
+
+
+class Level:
+    """The level of a stream, frame by frame.
+
+    Sums are of whole numbers (units of 2^-16), hence exact in any order, so that every machine gives the same.
+    """
+
+    def __init__(self) -> None:
+        self._sum = self._weight = 0.0
+
+    def exponents(self, magnitude: np.ndarray) -> np.ndarray:
+        """Take |X| `(bin, n)` of the next frames, return their exponents, int64 `(n,)`."""
+        means = np.rint(magnitude * _UNIT).sum(axis=0) / (len(magnitude) * _UNIT)
+        found = np.empty(len(means), np.int64)
+        for index, mean in enumerate(means.tolist()):
+            self._sum = KEPT * self._sum + mean
+            self._weight = KEPT * self._weight + 1
+            found[index] = math.frexp(max(self._sum / self._weight, FLOOR))[1] - 1
+        return found

@@ -1,0 +1,42 @@
+import numpy as np
+import torch
+
+from ndns.audio.level import FLOOR, KEPT, Level
+from ndns.models.level import leveled
+
+
+def swelling(frames: int = 700) -> np.ndarray:
+    """|X| `(257, frames)`: two seconds of near silence, then noise whose level wanders by 50 dB."""
+    rng = np.random.default_rng(4)
+    gain = 10 ** (np.cumsum(rng.normal(0, 0.02, frames)) + np.linspace(-1, 1, frames))
+    gain[:250] = 1e-4
+    return np.abs(rng.standard_normal((257, frames))) * gain
+
+
+def test_exponent_is_that_of_a_mean_that_forgets():
+    magnitude = swelling()
+    means, found = magnitude.mean(axis=0), Level().exponents(magnitude)
+    for t in range(len(means)):
+        weights = KEPT ** np.arange(t, -1, -1)
+        assert found[t] == np.floor(np.log2(max(np.average(means[: t + 1], weights=weights), FLOOR)))
+    assert len(set(found.tolist())) > 5
+
+
+def test_frames_one_by_one_give_what_all_at_once_give():
+    magnitude, level = swelling(), Level()
+    parts = [level.exponents(magnitude[:, t : t + 1]) for t in range(magnitude.shape[1])]
+    np.testing.assert_array_equal(np.concatenate(parts), Level().exponents(magnitude))
+
+
+def test_four_times_as_loud_is_two_digits_more():
+    magnitude = swelling()[:, 250:]
+    np.testing.assert_array_equal(Level().exponents(4 * magnitude), Level().exponents(magnitude) + 2)
+
+
+def test_torch_divides_by_the_same_powers():
+    """But for frames whose level single precision cannot tell from a power of two."""
+    magnitude = np.stack([swelling(), 0.3 * swelling()[:, ::-1]])
+    expected = np.stack([np.ldexp(part, -Level().exponents(part)) for part in magnitude])
+    found = leveled(torch.from_numpy(magnitude).float()).numpy()
+    same = np.isclose(found, expected, rtol=1e-6).all(axis=1)
+    assert same.mean() > 0.995
