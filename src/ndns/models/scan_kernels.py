@@ -1,5 +1,7 @@
 """Compiled loop over time for `ndns.models.scan` on a CPU; without numba the products of chunks stand in for it."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import torch
 
 try:
@@ -21,30 +23,27 @@ def scan_rows(
         return x_re.flip(-1), x_im.flip(-1)
     u_re, u_im = u_re.contiguous(), u_im.contiguous()
     x_re, x_im = torch.empty_like(u_re), torch.empty_like(u_im)
-    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
     arrays = [tensor.detach().numpy() for tensor in (a_re, a_im, u_re, u_im, x_re, x_im)]
-    (_backward if reverse else _forward)(*arrays)
+    threads, rows = torch.get_num_threads(), u_re.shape[0] * u_re.shape[1]
+    if threads == 1:  # a pool would only cost its wake-ups, which are long where other programs want the cores
+        _rows(*arrays, reverse, 0, rows)
+        return x_re, x_im
+    edges = [rows * part // threads for part in range(threads + 1)]
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(lambda start, stop: _rows(*arrays, reverse, start, stop), edges[:-1], edges[1:]))
     return x_re, x_im
 
 
 if numba is not None:
 
-    @numba.njit(parallel=True, cache=True)
-    def _forward(a_re, a_im, u_re, u_im, x_re, x_im):
-        batch, states, steps = u_re.shape
-        for row in numba.prange(batch * states):
+    @numba.njit(nogil=True, cache=True)
+    def _rows(a_re, a_im, u_re, u_im, x_re, x_im, reverse, start, stop):
+        """Rows `start` to `stop` of `(batch * state)`."""
+        _, states, steps = u_re.shape
+        for row in range(start, stop):
             b, p = row // states, row % states
             re = im = a_re[p] * 0
-            for t in range(steps):
-                re, im = a_re[p] * re - a_im[p] * im + u_re[b, p, t], a_re[p] * im + a_im[p] * re + u_im[b, p, t]
-                x_re[b, p, t], x_im[b, p, t] = re, im
-
-    @numba.njit(parallel=True, cache=True)
-    def _backward(a_re, a_im, u_re, u_im, x_re, x_im):
-        batch, states, steps = u_re.shape
-        for row in numba.prange(batch * states):
-            b, p = row // states, row % states
-            re = im = a_re[p] * 0
-            for t in range(steps - 1, -1, -1):
+            for step in range(steps):
+                t = steps - 1 - step if reverse else step
                 re, im = a_re[p] * re - a_im[p] * im + u_re[b, p, t], a_re[p] * im + a_im[p] * re + u_im[b, p, t]
                 x_re[b, p, t], x_im[b, p, t] = re, im
