@@ -1,0 +1,42 @@
+"""The recipe of the shipped models, shortened to seconds: fresh mixtures, pruning, rounding, integers."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ndns import models
+from ndns.config import study_from
+from ndns.loihi2.denoiser import Denoiser
+from ndns.metrics.si_snr import si_snr
+from ndns.quantize.checkpoint import quantize_checkpoint
+from ndns.quantize.parent import denoise
+from ndns.train.fresh import FreshClips
+from ndns.train.run import train
+from ndns.validation import load_yaml
+
+RECIPE = Path(__file__).parents[2] / "config" / "reference_cpu.yaml"
+SHORT = {"epochs": 4, "fresh": {"clips": 40, "seconds": 1.0, "families": ["pink"]}}
+
+
+@pytest.mark.parametrize("name", ["s5_sparse_s", "s5_dense_s"])
+def test_shortened_recipe_ends_in_integers_that_denoise(name, mix, corpora, tmp_path):
+    config = load_yaml(RECIPE)
+    settings = config["models"][name]
+    settings["network"]["width"] = 0.25
+    settings["train"] = settings["train"] | SHORT
+    model = study_from(config, [RECIPE]).models[name]
+    train(model, 1, corpora, mix / "val.csv", tmp_path)
+    network = models.load(tmp_path / "checkpoint.safetensors").eval()
+    program = quantize_checkpoint(tmp_path / "checkpoint.safetensors")
+    if model.network.sparsity:
+        weights = network.prunable()
+        kept = sum(int((network.sparsifier.masked(part, weights[part]) != 0).sum()) for part in weights)
+        assert 0.08 < kept / sum(weight.numel() for weight in weights.values()) < 0.12
+    gains = {"float": [], "integer": []}
+    unheard = FreshClips(model.train.fresh, 2, corpora)
+    for noisy, clean in (tuple(map(np.asarray, unheard[0, index])) for index in range(12)):
+        for kind, out in (("float", denoise(network, noisy)), ("integer", Denoiser(program).denoise(noisy))):
+            gains[kind].append(float(si_snr(out, clean)) - float(si_snr(noisy, clean)))
+    assert np.mean(gains["integer"]) > 1
+    assert np.mean(gains["integer"]) == pytest.approx(np.mean(gains["float"]), abs=0.3)
