@@ -217,7 +217,8 @@ class Fresh(Section):
     seconds: float = Field(4.0, gt=0.5, description="length of a mixture, s")
     snr_db: tuple[float, float] = Field((-5.0, 20.0), description="range of the SNR over active speech, dB")
     level_dbfs: tuple[float, float] = Field((-35.0, -15.0), description="range of the mixture's RMS level, dBFS")
-    speed: float = Field(0.1, ge=0, le=0.5, description="largest change of speed, as a share, of speech and noise")
+    speed: float = Field(0.1, ge=0, le=0.5, description="largest change of speed, as a share, of speech")
+    noise_speed: float = Field(0.1, ge=0, le=0.5, description="largest change of speed, as a share, of noise")
     speech_eq_db: float = Field(3.0, ge=0, le=20, description="largest gain of the random filter on speech")
     noise_eq_db: float = Field(6.0, ge=0, le=20, description="largest gain of the random filter on noise")
     two_noises: float = Field(0.2, ge=0, le=1, description="share of mixtures with two noises")
@@ -233,6 +234,8 @@ class Fresh(Section):
             "traffic",
             "typing",
             "siren",
+            "chirps",
+            "cries",
             "switched",
             "babble",
         ],

@@ -154,6 +154,41 @@ def siren(rng: np.random.Generator, samples: int) -> np.ndarray:
     return tone(turns) + 0.3 * tone(turns, 2) + 0.15 * tone(turns, 3) + 0.02 * pink(rng, samples)
 
 
+def chirps(rng: np.random.Generator, samples: int) -> np.ndarray:
+    """Chirping: phrases of 2 to 12 alike sweeps of 30 to 200 ms between 1.5 and 6.5 kHz, pauses of up to 2 s."""
+    total = pink(rng, samples) * db(rng.uniform(-46, -34))
+    at = rng.uniform(0, 0.5)
+    while at < samples / RATE:
+        length = int(rng.uniform(0.03, 0.2) * RATE)
+        low, high = np.sort(rng.uniform(1500, 6500, 2))
+        course = np.linspace(0, 1, length) ** rng.uniform(0.5, 2)
+        course = course[::-1] if rng.uniform() < 0.5 else course
+        sweep = tone(phase(low + (high - low) * course, length)) * np.hanning(length)
+        gap, level = rng.uniform(0.02, 0.3), db(rng.uniform(-12, 0))
+        for _ in range(int(rng.integers(2, 13))):
+            _add(total, sweep * level, int(at * RATE))
+            at += length / RATE + gap
+        at += rng.uniform(0, 2)
+    return total
+
+
+def cries(rng: np.random.Generator, samples: int) -> np.ndarray:
+    """Voices of animals and babies: glides of 0.15 to 1.2 s, pitch 200 to 1100 Hz within an octave, many overtones."""
+    total = pink(rng, samples) * db(rng.uniform(-46, -34))
+    base, slope = rng.uniform(200, 1100), rng.uniform(0.0, 1.2)
+    at = rng.uniform(0, 1)
+    while at < samples / RATE:
+        length = int(rng.uniform(0.15, 1.2) * RATE)
+        pitch = base * 2 ** np.clip(0.3 * rng.standard_normal() + 0.25 * drift(rng, length, 5.0), -1, 1)
+        turns = phase(pitch, length)
+        cry = sum(tone(turns, k) * k**-slope for k in range(1, int(7500 / pitch.max()) + 1))
+        centre = rng.uniform(500, 3500)
+        cry = unit(cry) + 2 * unit(band(cry, centre / 1.4, 1.4 * centre))
+        _add(total, cry * np.sin(np.pi * np.arange(length) / length) ** 0.5 * db(rng.uniform(-10, 0)), int(at * RATE))
+        at += length / RATE + rng.uniform(0.05, 1.5)
+    return total
+
+
 def switched(rng: np.random.Generator, samples: int, parts: tuple[str, ...]) -> np.ndarray:
     """Another of the families `parts` every 0.5 to 3 s, at -12 to 0 dB, with 10 ms between them."""
     fade = RATE // 100
@@ -184,7 +219,8 @@ def _add(total: np.ndarray, piece: np.ndarray, at: int) -> None:
 
 
 FAMILIES: dict[str, Family] = {
-    function.__name__: function for function in (white, pink, brown, hum, clicks, engine, wind, traffic, typing, siren)
+    function.__name__: function
+    for function in (white, pink, brown, hum, clicks, engine, wind, traffic, typing, siren, chirps, cries)
 }
 """Families that need nothing but a generator."""
 

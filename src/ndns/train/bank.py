@@ -13,7 +13,7 @@ from ndns.mixing import noise
 from ndns.mixing.corpus import Groups, Pool, Recording, read_corpus
 from ndns.mixing.draw import SILENCE, Segment, draw_speech, generator
 
-GENERATED, GENERATED_SECONDS = 8, 10
+GENERATED, GENERATED_SECONDS = 40, 10
 """Recordings of each family of generated noise, and their length."""
 _RMS = 0.05
 _PICK, _GENERATE = 0, 1

@@ -106,7 +106,7 @@ class FreshClips(Dataset):
         rng = generator(self.seed, FRESH, epoch, index, attempt)
         snr_db, level_dbfs = float(rng.uniform(*s.snr_db)), float(rng.uniform(*s.level_dbfs))
         pool = self.bank.more if self.bank.more.speech and rng.random() < s.more_share else self.bank.own
-        speech = Part(draw_speech(rng, pool, self._source_length(rng)), self._gains(rng, s.speech_eq_db))
+        speech = Part(draw_speech(rng, pool, self._source_length(rng, s.speed)), self._gains(rng, s.speech_eq_db))
         count = 2 if rng.random() < s.two_noises else 1
         noises = tuple(self._noise(rng) for _ in range(count))
         room = None
@@ -139,12 +139,12 @@ class FreshClips(Dataset):
         s, bank = self.settings, self.bank
         generated = bool(bank.generated) and (rng.random() < s.generated_share or not bank.own.noise)
         groups: Groups = bank.generated if generated else bank.own.noise + bank.more.noise
-        _, segments = draw_noise(rng, Pool((), groups), self._source_length(rng))
+        _, segments = draw_noise(rng, Pool((), groups), self._source_length(rng, s.noise_speed))
         return Part(segments, self._gains(rng, s.noise_eq_db), float(rng.uniform(-6, 6)))
 
-    def _source_length(self, rng: np.random.Generator) -> int:
-        """Draw a speed: return how many samples become those of a clip with its margins."""
-        speed = 1 + rng.uniform(-self.settings.speed, self.settings.speed)
+    def _source_length(self, rng: np.random.Generator, extent: float) -> int:
+        """Draw a speed within `1 +- extent`: return how many samples become those of a clip with its margins."""
+        speed = 1 + rng.uniform(-extent, extent)
         return scipy.fft.next_fast_len(round(self._padded * speed), real=True)
 
     def _gains(self, rng: np.random.Generator, extent_db: float) -> tuple[float, ...]:
