@@ -22,6 +22,8 @@ LEVELS = {
     "traffic": ((2.8, 6.0), (9.0, 18.0)),
     "typing": ((7.5, 11.0), (22.0, 34.0)),
     "siren": ((0.0, 0.3), (0.0, 0.8)),
+    "chirps": ((8.0, 15.0), (26.0, 42.0)),
+    "cries": ((16.0, 24.0), (38.0, 55.0)),
 }
 
 
@@ -66,6 +68,18 @@ def test_a_siren_moves_in_pitch_and_an_engine_stays_low():
     siren = centroids(FAMILIES["siren"](np.random.default_rng(0), 10 * RATE))
     assert siren.max() - siren.min() > 250
     assert centroids(FAMILIES["engine"](np.random.default_rng(0), 10 * RATE)).mean() < 900
+
+
+def test_chirps_are_high_and_cries_have_overtones_of_one_pitch():
+    chirps = np.abs(np.fft.rfft(FAMILIES["chirps"](np.random.default_rng(0), 10 * RATE))) ** 2
+    frequency = np.fft.rfftfreq(10 * RATE, 1 / RATE)
+    assert chirps[(frequency > 1400) & (frequency < 6600)].sum() > 0.95 * chirps.sum()
+    signal = FAMILIES["cries"](np.random.default_rng(0), 10 * RATE)
+    frames = signal.reshape(-1, 800)
+    loud = frames[(frames**2).mean(axis=1).argsort()[-20:]]
+    for frame in loud:
+        repeats = np.correlate(frame, frame, "full")[800 - 1 :] / (frame @ frame)
+        assert repeats[RATE // 2300 : RATE // 90].max() > 0.5
 
 
 def test_switched_changes_between_its_parts_and_differs_from_each():
