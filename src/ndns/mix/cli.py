@@ -72,6 +72,18 @@ def gather(
 
 
 @app.command()
+def export(
+    mix: Annotated[Path, typer.Option(help="manifest of the mixtures, results/<study>/mix/<split>.csv")],
+    out: Annotated[Path, typer.Option(help="folder to fill with noisy/, clean/ and noise/")],
+    jobs: Annotated[int, typer.Option(min=1, help="processes, a shard each")] = 1,
+) -> None:
+    """Write mixtures as the challenge lays them out: folders of .wav files that its loader DNSAudio reads."""
+    from ndns.mix.export import export as write
+
+    typer.echo(f"ndns mix: {write(mix, out, jobs)} clips in {out}.", err=True)
+
+
+@app.command()
 def audit(
     plan: Annotated[Path, typer.Option(help="plan, results/<study>/mix/plan.csv")],
     manifest: Annotated[
