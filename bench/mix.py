@@ -62,11 +62,13 @@ def ndns(*arguments: object) -> float:
 
 
 def rendered(corpus: Path, folder: Path, clips: int, seconds: float, jobs: int) -> float:
-    """Plan, then render `train` from nothing; return the seconds of rendering."""
-    settings = json.dumps({"train_clips": clips, "val_clips": 1, "seconds": seconds})
+    """Plan, then render the shards of `train` from nothing, eight or more of them; return the seconds of rendering."""
+    settings = json.dumps(
+        {"train_clips": clips, "val_clips": 1, "seconds": seconds, "shard_clips": max(1, min(250, clips // 8))}
+    )
     common = ["--settings", settings, "--manifest", corpus / "manifest.csv"]
     ndns("mix", "plan", *common, "--out", folder / "plan.csv")
-    options = ["--plan", folder / "plan.csv", "--split", "train", "--out", folder / "train.csv", "--jobs", jobs]
+    options = ["--plan", folder / "plan.csv", "--split", "train", "--out", folder / "train", "--jobs", jobs]
     return ndns("mix", "render", *common, *options)
 
 

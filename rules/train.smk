@@ -1,18 +1,31 @@
 """Purpose: one network a model and seed.
 
-INPUTS: results/<study>/mix/{train,val}.csv and their shards; with `train.fresh` the manifests of the corpora (and
-  the synthesized recordings) instead of those of train
+INPUTS: results/<study>/mix/{train,val}.csv and their shards; instead of those of train, with `train.fresh` the
+  manifests of the corpora (and the synthesized recordings), with `train.source: plan` plan.csv and the corpus
 OUTPUTS: results/<study>/train/<run>/checkpoint.safetensors, history.csv
 """
 
 
+TRAIN_SOURCES = {
+    "mixtures": {"train": f"{RESULTS}/mix/train.csv", "audio": SHARDS["train"]},
+    "plan": {
+        "train": f"{RESULTS}/mix/plan.csv",
+        "corpora": f"{CORPUS}/manifest.csv",
+        "audio": CORPUS_AUDIO,
+    },
+    "fresh": {"corpora": [f"{CORPUS}/manifest.csv", *MORE], "audio": CORPUS_AUDIO},
+}
+TRAIN_OPTIONS = {
+    "mixtures": ["--train-mix", f"{RESULTS}/mix/train.csv"],
+    "plan": ["--plan", f"{RESULTS}/mix/plan.csv", "--mix", settings(STUDY.mix)]
+    + ["--corpus", f"{CORPUS}/manifest.csv"],
+    "fresh": [f"--corpus={manifest}" for manifest in [f"{CORPUS}/manifest.csv", *MORE]],
+}
+
+
 rule train:
     input:
-        train=lambda w: [] if PLAN.fresh(w.run) else f"{RESULTS}/mix/train.csv",
-        corpora=lambda w: (
-            [f"{CORPUS}/manifest.csv", *MORE] if PLAN.fresh(w.run) else []
-        ),
-        audio=lambda w: CORPUS_AUDIO if PLAN.fresh(w.run) else SHARDS["train"],
+        unpack(lambda w: TRAIN_SOURCES[PLAN.source(w.run)]),
         val=f"{RESULTS}/mix/val.csv",
         shards=SHARDS["val"],
     output:
@@ -34,10 +47,7 @@ rule train:
         settings=lambda w: PLAN.train_settings(w.run),
         seed=lambda w: PLAN.trained[w.run][1],
         folder=subpath(output.checkpoint, parent=True),
-        sources=lambda w, input: (
-            [f"--corpus={manifest}" for manifest in input.corpora]
-            or ["--train-mix", input.train]
-        ),
+        sources=lambda w, input: TRAIN_OPTIONS[PLAN.source(w.run)],
         code=fingerprint("train"),
     message:
         "train {wildcards.run}"

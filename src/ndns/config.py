@@ -266,6 +266,9 @@ class Train(Section):
     warmup: float = Field(0.0, ge=0, lt=1, description="share of all steps in which the rate rises linearly")
     clip_norm: float = Field(10.0, gt=0, description="largest gradient norm")
     crop_seconds: float | None = Field(None, gt=0, description="random crop of each clip; none trains on whole clips")
+    source: Literal["mixtures", "plan"] = Field(
+        "mixtures", description="plan mixes the planned clips as they are needed: same samples, none stored for train"
+    )
     fresh: Fresh | None = Field(None, description="mixtures drawn anew every epoch instead of the rendered ones")
     accelerator: Literal["cpu", "gpu", "auto"] = "cpu"
     devices: int | Literal["auto"] = 1
@@ -279,6 +282,8 @@ class Train(Section):
     def _one_source(self) -> "Train":
         if self.fresh and self.crop_seconds:
             raise ValueError("crop_seconds crops rendered mixtures; with fresh set fresh.seconds")
+        if self.fresh and self.source == "plan":
+            raise ValueError("fresh draws mixtures of its own; leave source out")
         return self
 
 

@@ -83,9 +83,10 @@ class Plan:
         model, seed = self.trained[run]
         return settings(model, seeds=[seed])
 
-    def fresh(self, run: str) -> bool:
-        """Whether a trained run draws its own mixtures from the corpora."""
-        return self.trained[run][0].train.fresh is not None
+    def source(self, run: str) -> str:
+        """What a trained run hears: stored `mixtures`, those of the `plan`, or `fresh` ones from the corpora."""
+        train = self.trained[run][0].train
+        return "fresh" if train.fresh else train.source
 
     def quantize_source(self, run: str) -> list[str]:
         """Options of `ndns quantize` before the file: which kind of file it is and how it is used."""

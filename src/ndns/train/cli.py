@@ -17,19 +17,28 @@ def command(
         list[Path] | None,
         typer.Option(help="instead, with train.fresh: manifest of the study's corpus, then of further ones"),
     ] = None,
+    plan: Annotated[
+        Path | None, typer.Option(help="instead, with train.source plan: plan.csv, and --corpus with one manifest")
+    ] = None,
+    mix: Annotated[str | None, typer.Option(help="with --plan: section `mix`, JSON text or file")] = None,
 ) -> None:
     """Train a network; an interrupted run goes on where it stopped."""
     from ndns.train.memory import WAITING
 
     for name, value in WAITING.items():
         os.environ.setdefault(name, value)
-    from ndns.config import TrainedModel, settings_from
+    from ndns.config import Mix, TrainedModel, settings_from
     from ndns.errors import UserError
     from ndns.train.run import train
 
     model = settings_from(settings, TrainedModel)
-    if model.train.fresh and (train_mix or not corpus):
+    if model.train.fresh and (train_mix or plan or not corpus):
         raise UserError("ndns train: with train.fresh give --corpus and no --train-mix.")
-    if not model.train.fresh and (corpus or not train_mix):
-        raise UserError("ndns train: give --train-mix; --corpus belongs to train.fresh.")
+    if model.train.source == "plan":
+        if train_mix or not (plan and mix and corpus and len(corpus) == 1):
+            raise UserError("ndns train: with train.source plan give --plan, --mix and one --corpus, no --train-mix.")
+        train(model, seed, [plan, *corpus], val_mix, out, settings_from(mix, Mix))
+        return
+    if not model.train.fresh and (corpus or plan or not train_mix):
+        raise UserError("ndns train: give --train-mix; --corpus belongs to train.fresh, --plan to train.source plan.")
     train(model, seed, corpus or [train_mix], val_mix, out)

@@ -43,11 +43,7 @@ class Clips(Dataset):
         self._paths = [(folder / row["noisy"], folder / row["clean"]) for row in rows]
         self._crop, self._seed = crop, seed
         self._samples = info(self._paths[0][0]).frames
-        if crop is not None and self._samples < crop:
-            raise UserError(
-                f"train.crop_seconds: {crop / RATE:g} s is longer than the clips of {manifest} "
-                f"({self._samples / RATE:g} s); take a smaller one."
-            )
+        check_crop(crop, self._samples, manifest)
         self._held: list[np.ndarray] | None = None
         if len(rows) * self._samples * 4 < IN_MEMORY_BYTES:
             self._held = [self._read(index) for index in range(len(rows))]
@@ -59,11 +55,7 @@ class Clips(Dataset):
         """Return noisy and clean `(samples,)` float32 in [-1, 1)."""
         epoch, index = item
         pair = self._held[index] if self._held is not None else self._read(index)
-        if self._crop is not None:
-            start = int(generator(self._seed, CROP, epoch, index).integers(self._samples - self._crop + 1))
-            pair = pair[:, start : start + self._crop]
-        noisy, clean = torch.from_numpy(pair.astype(np.float32) / 32768)
-        return noisy, clean
+        return tensors(pair, self._crop, self._seed, epoch, index)
 
     def _read(self, index: int) -> np.ndarray:
         pair = [read_pcm16(path) for path in self._paths[index]]
@@ -74,6 +66,24 @@ class Clips(Dataset):
                     "delete it and run mix again."
                 )
         return np.stack(pair)
+
+
+def check_crop(crop: int | None, samples: int, source: str | Path) -> None:
+    """Raise UserError if the clips of `source` are shorter than the crop."""
+    if crop is not None and samples < crop:
+        raise UserError(
+            f"train.crop_seconds: {crop / RATE:g} s is longer than the clips of {source} ({samples / RATE:g} s); "
+            "take a smaller one."
+        )
+
+
+def tensors(pair: np.ndarray, crop: int | None, seed: int, epoch: int, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return noisy and clean, int16 `(2, samples)`, as float32 in [-1, 1), cropped where the epoch draws it."""
+    if crop is not None:
+        start = int(generator(seed, CROP, epoch, index).integers(pair.shape[1] - crop + 1))
+        pair = pair[:, start : start + crop]
+    noisy, clean = torch.from_numpy(pair.astype(np.float32) / 32768)
+    return noisy, clean
 
 
 class EpochOrder(Sampler[tuple[int, int]]):

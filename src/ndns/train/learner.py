@@ -11,11 +11,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from ndns import models
 from ndns.audio.io import RATE
-from ndns.config import Train
+from ndns.config import Mix, Train
 from ndns.errors import UserError
 from ndns.metrics.si_snr import si_snr
 from ndns.train.data import DROPOUT, Clips, EpochOrder, generator
 from ndns.train.fresh import FreshClips
+from ndns.train.planned import PlannedClips
 
 
 class Learner(lightning.LightningModule):
@@ -27,19 +28,31 @@ class Learner(lightning.LightningModule):
             that is done, and `settled`, whether the network is already of the kind that was asked for.
         settings: of the training.
         seed: of the order of clips and of their crops.
-        sources: manifest of the mixtures to train on, or manifests of corpora for fresh ones.
+        sources: manifest of the mixtures to train on; manifests of corpora for fresh ones; a plan and the manifest of
+            its corpus.
         val_mix: manifest of the mixtures to validate on.
+        mix: settings of the plan, if there is one.
     """
 
     def __init__(
-        self, network: torch.nn.Module, settings: Train, seed: int, sources: list[Path], val_mix: Path
+        self,
+        network: torch.nn.Module,
+        settings: Train,
+        seed: int,
+        sources: list[Path],
+        val_mix: Path,
+        mix: Mix | None = None,
     ) -> None:
         super().__init__()
         self.network, self._settings, self._seed = network, settings, seed
         crop = settings.crop_seconds and round(settings.crop_seconds * RATE)
-        self._train_clips: Dataset = (
-            FreshClips(settings.fresh, seed, sources) if settings.fresh else Clips(sources[0], crop, seed)
-        )
+        self._train_clips: Dataset
+        if settings.fresh:
+            self._train_clips = FreshClips(settings.fresh, seed, sources)
+        elif mix:
+            self._train_clips = PlannedClips(mix, *sources, crop, seed)
+        else:
+            self._train_clips = Clips(sources[0], crop, seed)
         self._val_clips = Clips(val_mix)
         self._totals: dict[str, torch.Tensor] = {}
         self._counts = {"train": 0, "val": 0}

@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from ndns import models
-from ndns.config import Train, TrainedModel
+from ndns.config import Mix, Train, TrainedModel
 from ndns.errors import UserError
 from ndns.files import atomic_path, sha256_bytes, sha256_file, write_csv, write_text
 from ndns.train.learner import Chronicle, Learner
@@ -22,7 +22,9 @@ from ndns.train.memory import keep_memory
 CHECKPOINT, HISTORY, RESUME = "checkpoint.safetensors", "history.csv", ".resume"
 
 
-def train(settings: TrainedModel, seed: int, sources: list[Path], val_mix: Path, out: Path) -> None:
+def train(
+    settings: TrainedModel, seed: int, sources: list[Path], val_mix: Path, out: Path, mix: Mix | None = None
+) -> None:
     """Train one network and write its best weights (highest validation SI-SNR) and its history.
 
     A run that was interrupted goes on after its last whole epoch and ends with the same weights; the training state
@@ -32,9 +34,10 @@ def train(settings: TrainedModel, seed: int, sources: list[Path], val_mix: Path,
         settings: of the network and the training.
         seed: of the initial weights, the order of clips and their crops.
         sources: manifest of the mixtures to train on; with `train.fresh` manifests of the study's corpus and of
-            further ones instead.
+            further ones instead; with `train.source: plan` the plan and the manifest of its corpus.
         val_mix: manifest of the mixtures to choose the best epoch by.
         out: folder of the results.
+        mix: settings of the plan.
 
     Raises:
         UserError: mixtures that do not fit the settings, devices that are not there, or a loss that is not finite.
@@ -42,7 +45,7 @@ def train(settings: TrainedModel, seed: int, sources: list[Path], val_mix: Path,
     _be_quiet()
     keep_memory()
     torch.set_num_threads(settings.train.threads)
-    learner = Learner(models.build(settings.network, seed), settings.train, seed, sources, val_mix)
+    learner = Learner(models.build(settings.network, seed), settings.train, seed, sources, val_mix, mix)
     folder = out / RESUME
     chronicle = Chronicle(folder)
     trainer = _trainer(settings.train, chronicle, out)
