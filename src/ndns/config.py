@@ -64,8 +64,10 @@ class Released(Section):
 class Mix(Section):
     """How noisy clips are made: true SNR over active speech, level of the mixture as in the challenge."""
 
-    method: Literal["true_snr", "released"] = Field(
-        "true_snr", description="released redraws what the challenge's generator draws (its seed: 5), defects included"
+    method: Literal["true_snr", "released", "given"] = Field(
+        "true_snr",
+        description="released redraws what the challenge's generator draws (its seed: 5), defects included; given has "
+        "no train and takes for val clips in the challenge's folders below the corpus root, e.g. its test set 1",
     )
     seed: int = Field(1, ge=0)
     train_clips: int = Field(120, ge=1)
@@ -78,7 +80,7 @@ class Mix(Section):
 
     def clips(self, split: str) -> int:
         """Return the number of clips of `train` or `val`."""
-        return {"train": self.train_clips, "val": self.val_clips}[split]
+        return {"train": 0 if self.method == "given" else self.train_clips, "val": self.val_clips}[split]
 
     def shards(self, split: str) -> list[str]:
         """Return the names, without suffix, of the shards that hold a split."""

@@ -32,6 +32,11 @@ def plan(
 
         write_released_plan(mix, manifest, out, facts, jobs)
         return
+    if mix.method == "given":
+        from ndns.mix.given import write_given_plan
+
+        write_given_plan(mix, manifest, out)
+        return
     corpus = read_corpus(manifest)
     if corpus.duplicates:
         typer.echo(
@@ -62,13 +67,13 @@ def render(
 
 @app.command()
 def gather(
-    shards: Annotated[list[Path], typer.Argument(help="manifests of the shards, in their order")],
     out: Annotated[Path, typer.Option(help="manifest to write, results/<study>/mix/<split>.csv")],
+    shards: Annotated[list[Path] | None, typer.Argument(help="manifests of the shards, in their order")] = None,
 ) -> None:
     """Join the manifests of shards into one."""
     from ndns.mix.render import gather as join
 
-    join(shards, out)
+    join(shards or [], out)
 
 
 @app.command()

@@ -51,7 +51,9 @@ def export(manifest: Path, out: Path, jobs: int = 1) -> int:
             if f"{stream}/{path.name}" not in known and not path.name.startswith("."):
                 raise UserError(f"{path}: is none of the clips of {manifest}; export to an empty folder.")
     tasks = [list(group) for _, group in groupby(named, lambda pair: container(manifest.parent / pair[0]["noisy"]))]
-    for _ in track(run_all(partial(_write, manifest.parent, out), tasks, min(jobs, len(tasks))), len(tasks), "export"):
+    for _ in track(
+        run_all(partial(_write, manifest.parent, out), tasks, max(1, min(jobs, len(tasks)))), len(tasks), "export"
+    ):
         pass
     return len(rows)
 

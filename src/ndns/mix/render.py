@@ -11,12 +11,12 @@ from ndns.config import Mix
 from ndns.errors import UserError
 from ndns.files import read_csv, write_csv
 from ndns.mix.workers import run_all, track
-from ndns.mixing.clips import CONDITIONS, RELEASED, STREAMS, PlanClips
+from ndns.mixing.clips import CONDITIONS, GIVEN, RELEASED, STREAMS, PlanClips
 from ndns.mixing.corpus import SPLITS
 
 HASHES = [f"{stream}_sha256" for stream in STREAMS]
 COLUMNS = ["clip", *STREAMS, *CONDITIONS, *HASHES]
-RELEASED_COLUMNS = [*COLUMNS, *RELEASED]
+MANIFESTS = {"true_snr": COLUMNS, "released": [*COLUMNS, *RELEASED], "given": [*COLUMNS, *GIVEN]}
 
 
 class Job(NamedTuple):
@@ -53,7 +53,7 @@ def render_shards(job: Job, numbers: list[int] | None = None, jobs: int = 1) -> 
         if not 0 <= number < len(names):
             raise UserError(f"--shard: {number} is beyond the {len(names)} shards of {job.split}; they count from 0.")
     tasks = [(job, number) for number in (range(len(names)) if numbers is None else numbers)]
-    return sum(track(run_all(render_shard, tasks, min(jobs, len(tasks))), len(tasks), f"mix {job.split}"))
+    return sum(track(run_all(render_shard, tasks, max(1, min(jobs, len(tasks)))), len(tasks), f"mix {job.split}"))
 
 
 def render_shard(task: tuple[Job, int]) -> int:
@@ -79,8 +79,7 @@ def render_shard(task: tuple[Job, int]) -> int:
             yield from ((names[stream], encode_pcm16(pcm)) for stream, pcm in signals.items())
 
     write_shard(archive, members())
-    columns = RELEASED_COLUMNS if job.mix.method == "released" else COLUMNS
-    write_csv(archive.with_suffix(".csv"), rows, columns)
+    write_csv(archive.with_suffix(".csv"), rows, MANIFESTS[job.mix.method])
     return len(redrawn)
 
 

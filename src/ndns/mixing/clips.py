@@ -4,20 +4,23 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
+from ndns.audio.io import to_pcm16
 from ndns.config import Mix
 from ndns.errors import UserError
 from ndns.mixing.clip import render_clip
 from ndns.mixing.corpus import Pool, Recording, manifest_root, read_corpus, read_recordings
-from ndns.mixing.draw import SILENCE, Segment, parse_segments
+from ndns.mixing.draw import SILENCE, Segment, length, parse_segments
 from ndns.mixing.levels import Mixture
-from ndns.mixing.plan import Row, planned_clip, read_rows
-from ndns.mixing.released_clip import folder_of, planned_released, render_released
+from ndns.mixing.plan import Row, other_settings, parse_clip, planned_clip, read_rows
+from ndns.mixing.released_clip import folder_of, join, planned_released, render_released
 from ndns.mixing.sources import Sources
 
 STREAMS = ("noisy", "clean", "noise")
 CONDITIONS = ["seconds", "snr_db", "level_dbfs", "speaker", "noise_label"]
 RELEASED = ["true_snr_db", "active_snr_db", "name"]
 """Columns of a manifest that `mix.method: released` adds; `snr_db` and `level_dbfs` are the released labels."""
+GIVEN = ["name"]
+"""Columns of a manifest that `mix.method: given` adds: the noisy file's name, whose labels the others are."""
 
 
 class Made(NamedTuple):
@@ -66,7 +69,7 @@ class PlanClips:
 
     def __getitem__(self, index: int) -> Made:
         row = self._rows[index]
-        return self._released(row) if self._mix.method == "released" else self._true_snr(row)
+        return {"true_snr": self._true_snr, "released": self._released, "given": self._given}[self._mix.method](row)
 
     def __getstate__(self) -> dict[str, object]:
         """Leave behind what each process opens for itself."""
@@ -88,6 +91,19 @@ class PlanClips:
         about = {"clip": clip.clip, **dict(zip(CONDITIONS, values, strict=True))}
         about.update({name: getattr(planned, name) for name in RELEASED})
         return Made(about, render_released(planned, self._root), 0)
+
+    def _given(self, row: Row) -> Made:
+        clip = parse_clip(row, self._plan)
+        try:
+            noisy = parse_segments(row["noisy"])
+        except (ValueError, TypeError, AttributeError):
+            raise UserError(f"{self._plan}: the row of {clip.clip!r} is broken; run `ndns mix plan` again.") from None
+        if clip.samples != length(self._mix.seconds):
+            raise other_settings(self._plan)
+        values = [clip.seconds, clip.snr_db, clip.level_dbfs, "", clip.noise_label]
+        about = {"clip": clip.clip, **dict(zip(CONDITIONS, values, strict=True)), "name": row["name"]}
+        streams = (to_pcm16(join(self._root, segments)) for segments in (noisy, clip.speech, clip.noise))
+        return Made(about, Mixture(*streams, level_dbfs=clip.level_dbfs), 0)
 
     @cached_property
     def _sources(self) -> Sources:

@@ -12,6 +12,11 @@ COLUMNS = ["clip", "split", "seed", "seconds", "snr_db", "level_dbfs", "speech",
 RELEASED_COLUMNS = [*COLUMNS, "drawn_level", "true_snr_db", "active_snr_db", "name", "sources"]
 """Columns of a plan of `mix.method: released`."""
 
+GIVEN_COLUMNS = [*COLUMNS, "noisy", "name"]
+"""Columns of a plan of `mix.method: given`; `speech` is the clean file."""
+
+PLANS = {"true_snr": COLUMNS, "released": RELEASED_COLUMNS, "given": GIVEN_COLUMNS}
+
 Row = dict[str, str]
 
 
@@ -24,7 +29,7 @@ def read_rows(path: Path, split: str, mix: Mix) -> list[Row]:
     if split not in SPLITS:
         raise UserError(f"--split: {split!r} is unknown; take train or val.")
     released = mix.method == "released"
-    rows = [row for row in read_csv(path, RELEASED_COLUMNS if released else COLUMNS) if row["split"] == split]
+    rows = [row for row in read_csv(path, PLANS[mix.method]) if row["split"] == split]
     first = mix.released.first if released else 0
     names = [f"{split}_{first + index:05d}" for index in range(mix.clips(split))]
     if [row["clip"] for row in rows] != names:
