@@ -7,11 +7,11 @@ memory of a step over clip lengths.
 """
 
 import argparse
-import resource
 import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import torch
 from torch._higher_order_ops.associative_scan import associative_scan
@@ -19,32 +19,37 @@ from torch._higher_order_ops.associative_scan import associative_scan
 from ndns.config import S5 as Settings
 from ndns.models import s5
 from ndns.models.scan import diagonal_scan
+from ndns.train.memory import keep_memory
 
 
-def generic_scan(a_re, a_im, u_re, u_im):
+def generic_scan(a, u):
     """The recurrence by torch's associative scan of pairs (factor, offset)."""
-    factor = torch.complex(a_re, a_im)[:, None].expand(u_re.shape).contiguous()
+    states = a.shape[1]
+    drive = torch.complex(u[..., :states], u[..., states:])
+    factor = torch.complex(a[0], a[1]).expand(drive.shape).contiguous()
 
     def combine(left, right):
         return left[0] * right[0], right[0] * left[1] + right[1]
 
-    _, x = associative_scan(combine, (factor, torch.complex(u_re, u_im)), dim=2, combine_mode="generic")
-    return x.real, x.imag
+    _, x = associative_scan(combine, (factor, drive), dim=1, combine_mode="generic")
+    return torch.cat([x.real, x.imag], dim=-1)
 
 
-def loop_scan(a_re, a_im, u_re, u_im):
+def loop_scan(a, u):
     """The recurrence step by step in Python."""
-    re = im = torch.zeros_like(u_re[..., 0])
-    res, ims = [], []
-    for t in range(u_re.shape[-1]):
-        re, im = a_re * re - a_im * im + u_re[..., t], a_re * im + a_im * re + u_im[..., t]
-        res.append(re)
-        ims.append(im)
-    return torch.stack(res, dim=-1), torch.stack(ims, dim=-1)
+    states = a.shape[1]
+    re = im = torch.zeros_like(u[:, 0, :states])
+    rows = []
+    for t in range(u.shape[1]):
+        turned = a[0] * re - a[1] * im + u[:, t, :states]
+        im = a[0] * im + a[1] * re + u[:, t, states:]
+        re = turned
+        rows.append(torch.cat([re, im], dim=-1))
+    return torch.stack(rows, dim=1)
 
 
 def steps(scan, width, batch, seconds, repeats):
-    """Seconds of each of `repeats` training steps after one that is not counted."""
+    """Seconds of each of `repeats` training steps after one that is not counted, as `ndns train` runs them."""
     s5.diagonal_scan = scan
     model = s5.S5(Settings(kind="s5", width=width, relu=True), seed=1)
     optimizer = torch.optim.AdamW(model.parameter_groups(3e-3, 0.01))
@@ -60,7 +65,7 @@ def steps(scan, width, batch, seconds, repeats):
 
 
 def peak_memory(seconds, arguments):
-    """MiB above an idle process of one training step on clips of `seconds`, in a process of its own."""
+    """MiB that one training step on clips of `seconds` adds to a process of its own."""
     code = f"import bench_s5; bench_s5.one_step({arguments.width}, {arguments.batch}, {seconds})"
     prepared = f"import sys; sys.path.insert(0, {sys.path[0]!r}); import importlib.util as u;"
     prepared += f"s = u.spec_from_file_location('bench_s5', {__file__!r}); m = u.module_from_spec(s);"
@@ -74,10 +79,16 @@ def one_step(width, batch, seconds):
     model = s5.S5(Settings(kind="s5", width=width, relu=True), seed=1)
     tiny = 0.05 * torch.randn(1, 4000)
     model.loss(model(tiny), tiny).backward()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew from what is resident now
+    before = peak_mib()
     noisy = 0.05 * torch.randn(batch, round(16_000 * seconds))
     model.loss(model(noisy), noisy).backward()
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    print(peak_mib() - before)
+
+
+def peak_mib():
+    """Largest resident set so far in MiB; the one of `getrusage` would be inherited from the parent."""
+    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
 
 
 def main():
@@ -90,6 +101,7 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    keep_memory()  # as `ndns train` does
     frames = arguments.batch * (1 + round(16_000 * arguments.seconds) // 128)
     scans = {"ours": diagonal_scan, "torch associative scan": generic_scan, "Python loop": loop_scan}
     times = {name: [] for name in scans}

@@ -21,21 +21,21 @@ _ZERO = np.float32(0)
 def magnitude(spectra: torch.Tensor) -> torch.Tensor:
     """Return |X| of contiguous complex64 `(batch, frame, bin)`; torch's own goes through a complex result."""
     moduli = torch.empty(spectra.shape, dtype=torch.float32)
-    _each(_magnitude, spectra, (spectra.detach().numpy(), moduli.numpy()), ())
+    each(_magnitude, (spectra.detach().numpy(), moduli.numpy()), ())
     return moduli
 
 
 def count_events(messages: torch.Tensor) -> int:
     """Return how many of `(batch, frame, neuron)` are not zero."""
     counts = torch.zeros(messages.shape[0], messages.shape[2], dtype=torch.int64)
-    _each(_count_events, messages, (messages.detach().numpy(), counts.numpy()), ())
+    each(_count_events, (messages.detach().numpy(), counts.numpy()), ())
     return int(counts.sum())
 
 
 def delta(values: torch.Tensor, threshold: float) -> torch.Tensor:
     """Messages of `ndns.models.sigma_delta.delta`; `values` `(batch, frame, neuron)` stay as they are."""
     messages = torch.empty_like(values)
-    _each(_delta, values, (values.numpy(), messages.numpy()), (np.float32(threshold),))
+    each(_delta, (values.numpy(), messages.numpy()), (np.float32(threshold),))
     return messages
 
 
@@ -52,7 +52,7 @@ def sigma_delta_relu(currents: torch.Tensor, shift: torch.Tensor, threshold: flo
         raise ValueError(f"delays must lie between 0 and {RING - 2} frames")
     active = torch.empty(currents.shape, dtype=torch.bool)
     arrays = (currents.detach().numpy(), active.numpy())
-    _each(_sigma_delta_relu, currents, arrays, (shift.numpy(), np.float32(threshold)))
+    each(_sigma_delta_relu, arrays, (shift.numpy(), np.float32(threshold)))
     return currents, active
 
 
@@ -63,20 +63,28 @@ def sigma_delta_relu_gradients(
     currents = torch.empty_like(gradient)
     delays = torch.empty(gradient.shape[0], gradient.shape[2], dtype=torch.float64)
     arrays = (gradient.numpy(), messages.numpy(), active.numpy(), currents.numpy(), delays.numpy())
-    _each(_sigma_delta_relu_gradients, gradient, arrays, (shift.numpy(),))
+    each(_sigma_delta_relu_gradients, arrays, (shift.numpy(),))
     return currents, delays.sum(0).to(gradient.dtype)
 
 
 def cumulate(values: torch.Tensor, sums: torch.Tensor, reverse: bool = False) -> torch.Tensor:
     """Write running sums over frames of `values` into `sums` (may be `values` itself), from the end if `reverse`."""
-    _each(_cumulate, values, (values.detach().numpy(), sums.detach().numpy()), (reverse,))
+    each(_cumulate, (values.detach().numpy(), sums.detach().numpy()), (reverse,))
     return sums
 
 
-def _each(kernel: Callable, like: torch.Tensor, arrays: tuple, constants: tuple) -> None:
-    """Run `kernel` for every task: `arrays` are indexed by clip first."""
+def each(kernel: Callable, arrays: tuple, constants: tuple, neurons: int | None = None) -> None:
+    """Run `kernel` for every task.
+
+    Args:
+        kernel: takes one clip's arrays, the constants, and which neurons are its own: first, end.
+        arrays: indexed by clip first; the first is `(batch, frame, neuron)`.
+        constants: handed on as they are.
+        neurons: how many there are, if not as many as numbers in a frame of the first array.
+    """
     threads = torch.get_num_threads()
-    batch, _, neurons = like.shape
+    batch, _, numbers = arrays[0].shape
+    neurons = neurons or numbers
     parts = 1 if batch % threads == 0 else min(threads, neurons)
     edges = np.linspace(0, neurons, parts + 1).astype(np.int64)
     tasks = [(clip, edges[part], edges[part + 1]) for clip in range(batch) for part in range(parts)]

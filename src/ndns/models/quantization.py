@@ -23,8 +23,11 @@ def weight_exponent(weight: torch.Tensor, bits: int) -> int:
     7
     """
     largest = float(weight.detach().abs().max())
+    if largest == 0:
+        return bits - 1
     top = 2 ** (bits - 1) - 1
-    return math.floor(math.log2((top + 0.499) / largest)) if largest > 0 else bits - 1
+    exponent = math.floor(math.log2((top + 0.5) / largest))
+    return exponent if round(largest * 2.0**exponent) <= top else exponent - 1
 
 
 def activation_exponent(extent: float, bits: int) -> int:
@@ -90,7 +93,8 @@ class Quantizer(torch.nn.Module):
         position = self.index[name]
         if self.training:
             with torch.no_grad():
-                seen = torch.stack([part.detach().abs().amax() for part in parts]).amax()
+                ends = torch.stack([end for part in parts for end in torch.aminmax(part.detach())])
+                seen = ends.abs().amax()
                 self.ranges[position] = torch.maximum(self.ranges[position] * FORGET, seen)
         if not self.enabled:
             return parts

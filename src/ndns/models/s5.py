@@ -10,7 +10,8 @@
 
 Each ReLU is a setting (`relu`), and one more follows the encoder. The complex ReLU passes the whole number where its
 real part is positive. Widths follow one factor k: H = 192 k features and P = 128 k complex states (the conjugate half
-is implied by the 2).
+is implied by the 2). Inside of the network tensors are `(batch, time, feature)`, as the spectra lie in memory, so that
+no layer has to change the layout.
 """
 
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from torch.nn.functional import linear
 
 from ndns.config import S5 as Settings
 from ndns.config import FrontEnd
@@ -27,7 +29,8 @@ from ndns.models.frontend import masked_istft, moduli, stft
 from ndns.models.hippo import initial_ssm
 from ndns.models.level import leveled, leveled_frame
 from ndns.models.quantization import Quantizer
-from ndns.models.scan import diagonal_scan
+from ndns.models.scan import complex_relu, diagonal_scan
+from ndns.models.sigma_delta import event_rate
 from ndns.models.sparsity import Sparsifier
 
 GELU_SLOPE = 109 / 64
@@ -66,7 +69,7 @@ class Folded:
 
 
 class Block(torch.nn.Module):
-    """One residual block over `(batch, feature, time)`.
+    """One residual block over `(batch, time, feature)`.
 
     Args:
         settings: of the network.
@@ -117,25 +120,26 @@ class Block(torch.nn.Module):
     def forward(
         self, x: torch.Tensor, sparsifier: Sparsifier, quantizer: Quantizer, name: str
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Return the block's output and the activations that products see, by name; all `(batch, feature, time)`."""
+        """Return the block's output and the activations that products see, by name; all `(batch, time, feature)`."""
         if quantizer.enabled:
             w, u = quantized(self.folded(sparsifier, name), quantizer), x
         else:
-            w, u = self.weights(sparsifier, name), self.norm(x)
-        states = w.a.shape[1]
-        drive = torch.matmul(w.b.reshape(-1, u.shape[1]), u) + w.bias_x.reshape(-1, 1)
-        re, im = diagonal_scan(w.a[0], w.a[1], drive[:, :states], drive[:, states:])
-        re, im = quantizer.activation(f"{name}.state", re, im)
-        if "state" in self.settings.relus:
-            re, im = re * (re > 0), im * (re > 0)
-        y = torch.matmul(2 * w.c[0], re) - torch.matmul(2 * w.c[1], im) + w.d[:, None] * u + w.bias_y[:, None]
-        (y,) = quantizer.activation(f"{name}.y", y)
-        z = self.dropout(activation(y, "z" in self.settings.relus, quantizer.sigmoid))
-        (pre,) = quantizer.activation(f"{name}.gate", torch.matmul(w.gate, z) + w.gate_bias[:, None])
-        out = x + self.dropout(z * quantizer.sigmoid(pre))
+            w, u = self.weights(sparsifier, name), self.norm(x.flatten(0, 1)).view_as(x)
+        drive = linear(u, w.b.flatten(0, 1), w.bias_x.flatten())
+        (state,) = quantizer.activation(f"{name}.state", diagonal_scan(w.a, drive))
+        state = complex_relu(state) if "state" in self.settings.relus else state
+        readout = linear(state, torch.cat([2 * w.c[0], -2 * w.c[1]], dim=1), w.bias_y)
+        (y,) = quantizer.activation(f"{name}.y", torch.addcmul(readout, u, w.d))
+        z = self._dropped(activation(y, "z" in self.settings.relus, quantizer.sigmoid))
+        (pre,) = quantizer.activation(f"{name}.gate", linear(z, w.gate, w.gate_bias))
+        out = x + self._dropped(z * quantizer.sigmoid(pre))
         out = torch.relu(out) if "residual" in self.settings.relus else out
         (out,) = quantizer.activation("residual", out)
-        return out, {f"{name}.state": re, f"{name}.z": z, f"{name}.out": out}
+        return out, {f"{name}.state": state, f"{name}.z": z, f"{name}.out": out}
+
+    def _dropped(self, x: torch.Tensor) -> torch.Tensor:
+        """Drop whole features of a clip."""
+        return self.dropout(x.transpose(1, 2)).transpose(1, 2)
 
 
 def quantized(w: Folded, quantizer: Quantizer) -> Folded:
@@ -237,7 +241,7 @@ class S5(torch.nn.Module):
         raw, seen = self._run(magnitude)
         mask = self.mask(raw)
         denoised = masked_istft(spectra, mask, noisy.shape[-1], self.front_end)
-        rates = {name: (values != 0).float().mean() for name, values in seen.items()}
+        rates = {name: event_rate(values) for name, values in seen.items()}
         return Output(denoised, magnitude * mask, rates)
 
     def mask_output(self, magnitude: torch.Tensor) -> torch.Tensor:
@@ -260,18 +264,18 @@ class S5(torch.nn.Module):
     def _run(self, magnitude: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         quantizer = self.quantizer
         magnitude = leveled(magnitude) if self.settings.level == "shift" else magnitude
-        (x,) = quantizer.activation("input", magnitude - self.settings.offset)
+        (x,) = quantizer.activation("input", magnitude.transpose(1, 2).contiguous() - self.settings.offset)
         seen = {"input": x}
-        x = torch.matmul(quantizer.weight(self.sparsifier.masked("encoder", self.encoder)), x)
-        (x,) = quantizer.activation("residual", x + self.encoder_bias[:, None])
+        x = linear(x, quantizer.weight(self.sparsifier.masked("encoder", self.encoder)), self.encoder_bias)
+        (x,) = quantizer.activation("residual", x)
         x = torch.relu(x) if "encoder" in self.settings.relus else x
         seen["encoder"] = x
         for index, block in enumerate(self.blocks):
             x, more = block(x, self.sparsifier, quantizer, f"block{index}")
             seen |= more
-        x = torch.matmul(quantizer.weight(self.sparsifier.masked("decoder", self.decoder)), x)
-        (x,) = quantizer.activation("decoder", x + self.decoder_bias[:, None])
-        return x, seen
+        x = linear(x, quantizer.weight(self.sparsifier.masked("decoder", self.decoder)), self.decoder_bias)
+        (x,) = quantizer.activation("decoder", x)
+        return x.transpose(1, 2), seen
 
     @torch.no_grad()
     def step(

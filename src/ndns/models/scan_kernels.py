@@ -1,49 +1,89 @@
-"""Compiled loop over time for `ndns.models.scan` on a CPU; without numba the products of chunks stand in for it."""
+"""Compiled loops over frames for `ndns.models.scan` on a CPU: float32, complex `(batch, time, 2 state)`."""
 
-from concurrent.futures import ThreadPoolExecutor
-
+import numpy as np
 import torch
+from numba import njit
 
-try:
-    import numba
-except ModuleNotFoundError:  # a GPU machine that only trains needs no numba
-    numba = None
+from ndns.models.kernels import each
 
 
-def scan_rows(
-    a_re: torch.Tensor, a_im: torch.Tensor, u_re: torch.Tensor, u_im: torch.Tensor, reverse: bool
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Run `x[t] = a x[t - 1] + u[t]` (or from the last step to the first) over float32 `(batch, state, time)`."""
-    if numba is None:
-        from ndns.models.scan import chunked_scan
-
-        if not reverse:
-            return chunked_scan(a_re, a_im, u_re, u_im)
-        x_re, x_im = chunked_scan(a_re, a_im, u_re.flip(-1), u_im.flip(-1))
-        return x_re.flip(-1), x_im.flip(-1)
-    u_re, u_im = u_re.contiguous(), u_im.contiguous()
-    x_re, x_im = torch.empty_like(u_re), torch.empty_like(u_im)
-    arrays = [tensor.detach().numpy() for tensor in (a_re, a_im, u_re, u_im, x_re, x_im)]
-    threads, rows = torch.get_num_threads(), u_re.shape[0] * u_re.shape[1]
-    if threads == 1:  # a pool would only cost its wake-ups, which are long where other programs want the cores
-        _rows(*arrays, reverse, 0, rows)
-        return x_re, x_im
-    edges = [rows * part // threads for part in range(threads + 1)]
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda start, stop: _rows(*arrays, reverse, start, stop), edges[:-1], edges[1:]))
-    return x_re, x_im
+def scan(a: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+    """Return the states of `ndns.models.scan.diagonal_scan`."""
+    u = u.contiguous()
+    x = torch.empty_like(u)
+    each(_scan, (u.detach().numpy(), x.numpy()), (_array(a),), a.shape[1])
+    return x
 
 
-if numba is not None:
+def scan_gradients(a: torch.Tensor, gradient: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the gradients of `a` and of the drive from that of the states `x`."""
+    gradient = gradient.contiguous()
+    drive = torch.empty_like(gradient)
+    transition = torch.empty(len(x), *a.shape)
+    arrays = (gradient.numpy(), x.detach().numpy(), drive.numpy(), transition.numpy())
+    each(_scan_gradients, arrays, (_array(a),), a.shape[1])
+    return transition.sum(0), drive
 
-    @numba.njit(nogil=True, cache=True)
-    def _rows(a_re, a_im, u_re, u_im, x_re, x_im, reverse, start, stop):
-        """Rows `start` to `stop` of `(batch * state)`."""
-        _, states, steps = u_re.shape
-        for row in range(start, stop):
-            b, p = row // states, row % states
-            re = im = a_re[p] * 0
-            for step in range(steps):
-                t = steps - 1 - step if reverse else step
-                re, im = a_re[p] * re - a_im[p] * im + u_re[b, p, t], a_re[p] * im + a_im[p] * re + u_im[b, p, t]
-                x_re[b, p, t], x_im[b, p, t] = re, im
+
+def where_positive(values: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
+    """Return complex `values` where the real part of `by` is positive, 0 elsewhere."""
+    values, by = values.contiguous(), by.contiguous()
+    out = torch.empty_like(values)
+    arrays = (values.detach().numpy(), by.detach().numpy(), out.numpy())
+    each(_where_positive, arrays, (), values.shape[2] // 2)
+    return out
+
+
+def _array(a: torch.Tensor) -> np.ndarray:
+    return np.ascontiguousarray(a.detach().numpy())
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _scan(u, x, a, start, stop):
+    states = a.shape[1]
+    re, im = np.zeros(stop - start, np.float32), np.zeros(stop - start, np.float32)
+    a_re, a_im = a[0, start:stop], a[1, start:stop]
+    for t in range(u.shape[0]):
+        u_re, u_im = u[t, start:stop], u[t, states + start : states + stop]
+        x_re, x_im = x[t, start:stop], x[t, states + start : states + stop]
+        for j in range(stop - start):
+            turned = a_re[j] * re[j] - a_im[j] * im[j] + u_re[j]
+            im[j] = a_re[j] * im[j] + a_im[j] * re[j] + u_im[j]
+            re[j] = turned
+            x_re[j], x_im[j] = re[j], im[j]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _scan_gradients(gradient, x, drive, transition, a, start, stop):
+    states, width = a.shape[1], stop - start
+    re, im = np.zeros(width, np.float32), np.zeros(width, np.float32)
+    total_re, total_im = np.zeros(width, np.float32), np.zeros(width, np.float32)
+    a_re, a_im = a[0, start:stop], a[1, start:stop]
+    for t in range(gradient.shape[0] - 1, -1, -1):
+        g_re, g_im = gradient[t, start:stop], gradient[t, states + start : states + stop]
+        u_re, u_im = drive[t, start:stop], drive[t, states + start : states + stop]
+        for j in range(width):
+            turned = a_re[j] * re[j] + a_im[j] * im[j] + g_re[j]
+            im[j] = a_re[j] * im[j] - a_im[j] * re[j] + g_im[j]
+            re[j] = turned
+            u_re[j], u_im[j] = re[j], im[j]
+        if t > 0:
+            x_re, x_im = x[t - 1, start:stop], x[t - 1, states + start : states + stop]
+            for j in range(width):
+                total_re[j] += re[j] * x_re[j] + im[j] * x_im[j]
+                total_im[j] += im[j] * x_re[j] - re[j] * x_im[j]
+    transition[0, start:stop] = total_re
+    transition[1, start:stop] = total_im
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _where_positive(values, by, out, start, stop):
+    states = values.shape[1] // 2
+    for t in range(values.shape[0]):
+        v_re, v_im = values[t, start:stop], values[t, states + start : states + stop]
+        o_re, o_im = out[t, start:stop], out[t, states + start : states + stop]
+        sign = by[t, start:stop]
+        for j in range(stop - start):
+            passes = sign[j] > 0
+            o_re[j] = v_re[j] if passes else np.float32(0)
+            o_im[j] = v_im[j] if passes else np.float32(0)
