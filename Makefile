@@ -1,31 +1,47 @@
 # make run    set up, run the default study, print its table
 # make test   set up, run the whole test suite
 # make test-slurm   set up, run studies on a Slurm cluster of this machine (Debian: slurm-wlm, munge)
+# make clone-check  set up; in a clone of this commit: restore, nothing to do, verify, tamper, caught
 # make check  set up, check format, lint and dry runs of every config
+# make remotes      set up, also what DVC needs for remotes over SSH, WebDAV and S3
 
 PYTHON ?= python3
 CORES ?= 2
 STUDY ?= smoke
+# What pytest is to run: make test TESTS="tests/record -x"
+TESTS ?=
+# First stage that a clone computes again; empty: all of them, training included
+FROM ?= quantize
 STAMP := .venv/.installed
+REMOTES := .venv/.remotes
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: run test test-slurm check setup format bench clean
+.PHONY: run test test-slurm clone-check check formatted lint dry-runs format setup remotes clean
 
 run: setup
 	snakemake --cores $(CORES) --configfile config/$(STUDY).yaml
 	ndns board show results/$(STUDY)/board
 
 test: setup
-	python -m pytest
+	python -m pytest $(TESTS)
 
 test-slurm: setup
 	NDNS_TEST_SLURM=1 python -m pytest tests/slurm -v
 
-check: setup
+clone-check: setup
+	python tests/repro/story.py --study $(STUDY) --from "$(FROM)" --cores $(CORES)
+
+check: formatted lint dry-runs
+
+formatted: setup
 	ruff format --check .
-	ruff check .
 	snakefmt --check Snakefile rules
+
+lint: setup
+	ruff check .
 	snakemake --lint
+
+dry-runs: setup
 	for file in $$(grep -l '^study:' config/*.yaml); do echo "dry run of $$file" && snakemake --dry-run --quiet --cores 1 --configfile $$file || exit 1; done
 
 format: setup
@@ -35,10 +51,16 @@ format: setup
 
 setup: $(STAMP)
 
+remotes: $(REMOTES)
+
 $(STAMP): envs/requirements.txt envs/no-deps.txt envs/install.sh pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info[:2] == (3, 11) else "CPython 3.11 is needed; name it with: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv .venv
 	envs/install.sh .venv/bin/python
+	touch $@
+
+$(REMOTES): $(STAMP) envs/remotes.txt
+	.venv/bin/python -m pip --disable-pip-version-check install --quiet -r envs/requirements.txt -r envs/remotes.txt
 	touch $@
 
 clean:

@@ -9,6 +9,7 @@ import pytest
 from ndns.errors import UserError
 from ndns.record.record import record_models
 from ndns.record.restore import restore
+from ndns.record.store import LIMIT, STORE, size
 from ndns.use import registry
 
 from . import servers
@@ -121,3 +122,20 @@ def test_a_remote_that_is_not_there_is_told_in_one_sentence(tmp_path, monkeypatc
         restore(Path(), None)
     assert "\n" not in str(caught.value)
     assert not MODEL.exists()
+
+
+def test_equal_files_count_once_against_the_limit_of_the_store(tmp_path, monkeypatch):
+    source = checkout(tmp_path / "source")
+    monkeypatch.chdir(source)
+    most = LIMIT * 6 // 10
+    for name, byte in (("one", b"1"), ("same", b"1"), ("other", b"2")):
+        program = tmp_path / name
+        program.write_bytes(byte * most)
+        kept = registry.keep(Path(), name, program, "program")
+        registry.add(Path(), name, kept, None, name)
+        if name == "other":
+            with pytest.raises(UserError, match=r"reference/models: 12\.0 MB with what is recorded already"):
+                record_models(Path())
+        else:
+            record_models(Path())
+    assert most < size(STORE) < LIMIT

@@ -131,7 +131,7 @@ def _current(study: Recorded) -> None:
 
 
 def _small(root: Path, what: str, files: list[str], own: list[str]) -> None:
-    """Refuse files that the store in the repository cannot hold.
+    """Refuse files that the store in the repository cannot hold; equal files count once.
 
     Args:
         root: the checkout.
@@ -140,7 +140,10 @@ def _small(root: Path, what: str, files: list[str], own: list[str]) -> None:
         own: its stages in dvc.yaml; all others keep their place in the store.
     """
     sizes = {path: (root / path).stat().st_size for path in files}
-    total = sum(out["size"] for out in store.in_reference(root, but=own)) + sum(sizes.values())
+    total = sum(sizes.values())
+    if total <= store.LIMIT:
+        new = {store.md5(root / path): size for path, size in sizes.items()}
+        total = sum((store.held(root, but=own) | new).values())
     if total > store.LIMIT:
         largest = sorted(sizes, key=sizes.get, reverse=True)[:SHOWN]
         named = ", ".join(f"{path} ({sizes[path] / 1e6:.1f} MB)" for path in largest)

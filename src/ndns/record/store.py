@@ -123,7 +123,13 @@ def in_cache(repo: Any, path: Path) -> bool:
     """Tell whether DVC's cache holds the bytes of a file, or of every file in a folder."""
     cached = objects(Path(repo.cache.local.path).parents[1])
     inside = [path] if path.is_file() else [item for item in path.rglob("*") if item.is_file()]
-    return all(hashlib.md5(item.read_bytes()).hexdigest() in cached for item in inside)
+    return all(md5(item) in cached for item in inside)
+
+
+def md5(path: Path) -> str:
+    """Return the name that DVC gives to a file's bytes."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "md5").hexdigest()
 
 
 def size(store: Path) -> int:
@@ -141,6 +147,13 @@ def prune(root: Path) -> int:
         if not any(store[digest].parent.iterdir()):
             store[digest].parent.rmdir()
     return len(gone)
+
+
+def held(root: Path, but: Collection[str]) -> dict[str, int]:
+    """Return MD5 -> bytes of what the store in the repository holds for recorded stages, some stages excepted."""
+    store = objects(root / STORE)
+    used = {digest for out in in_reference(root, but) for digest in _referred(out["md5"], store)}
+    return {digest: store[digest].stat().st_size for digest in used & store.keys()}
 
 
 def in_reference(root: Path, but: Collection[str] = ()) -> list[dict]:
