@@ -140,10 +140,8 @@ def _small(root: Path, what: str, files: list[str], own: list[str]) -> None:
         own: its stages in dvc.yaml; all others keep their place in the store.
     """
     sizes = {path: (root / path).stat().st_size for path in files}
-    total = sum(sizes.values())
-    if total <= store.LIMIT:
-        new = {store.md5(root / path): size for path, size in sizes.items()}
-        total = sum((store.held(root, but=own) | new).values())
+    new = {store.md5(root / path): size for path, size in sizes.items()}
+    total = sum((store.held(root, but=own) | new).values())
     if total > store.LIMIT:
         largest = sorted(sizes, key=sizes.get, reverse=True)[:SHOWN]
         named = ", ".join(f"{path} ({sizes[path] / 1e6:.1f} MB)" for path in largest)
