@@ -1,7 +1,7 @@
 # make run    set up, run the default study, print its table
 # make test   set up, run the whole test suite
 # make test-slurm   set up, run studies on a Slurm cluster of this machine (Debian: slurm-wlm, munge)
-# make clone-check  set up; in a clone of this commit: restore, nothing to do, verify, tamper, caught
+# make clone-check  set up; clone this commit, restore, nothing to do, recompute (FROM=all: training too) and compare
 # make check  set up, check format, lint and dry runs of every config
 # make remotes      set up, also what DVC needs for remotes over SSH, WebDAV and S3
 
@@ -10,7 +10,7 @@ CORES ?= 2
 STUDY ?= smoke
 # What pytest is to run: make test TESTS="tests/record -x"
 TESTS ?=
-# First stage that a clone computes again; empty: all of them, training included
+# First stage that clone-check computes again; all: training too
 FROM ?= quantize
 STAMP := .venv/.installed
 REMOTES := .venv/.remotes
@@ -29,7 +29,7 @@ test-slurm: setup
 	NDNS_TEST_SLURM=1 python -m pytest tests/slurm -v
 
 clone-check: setup
-	python tests/repro/story.py --study $(STUDY) --from "$(FROM)" --cores $(CORES)
+	tests/repro/clone.sh $(FROM)
 
 check: formatted lint dry-runs
 
