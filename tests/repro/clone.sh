@@ -29,9 +29,15 @@ says() {
 }
 
 time says "are as recorded" ndns restore
-for config in $(python -c 'from pathlib import Path; from ndns.record.dvcfile import studies; print(*studies(Path()).values())'); do
+mapfile -t studies < <(python -c '
+from pathlib import Path
+from ndns.record.dvcfile import studies
+print(*map(" ".join, studies(Path()).items()), sep="\n")')
+for study in "${studies[@]}"; do
+    read -r name config <<< "$study"
     says "Nothing to be done" snakemake --cores 2 --configfile "$config" --dry-run
     says "jobs are current" ndns explain --study "$config"
+    says "are as recorded" ndns restore --derived "$name"
     if [ "$from" = all ]; then
         says "hold what is claimed" ndns verify --study "$config"
     else
