@@ -161,7 +161,8 @@ def bench_plan(folder: Path, count: int) -> None:
 
 
 def main() -> None:
-    """Print a table."""
+    """Print a table, line by line even into a file."""
+    sys.stdout.reconfigure(line_buffering=True)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=96)
     parser.add_argument("--rounds", type=int, default=2)

@@ -75,6 +75,9 @@ class Mix(Section):
     seconds: float = Field(6.0, gt=0.5, description="length of a clip, s; the challenge has 30")
     snr_db: tuple[float, float] = Field((-5.0, 20.0), description="range of the SNR, dB")
     level_dbfs: tuple[float, float] = Field((-35.0, -15.0), description="range of the mixture's RMS level, dBFS")
+    rooms: str | None = Field(None, description="folder of room impulse responses, a subfolder a room, for true_snr")
+    room_share: float = Field(0.5, ge=0, le=1, description="with rooms: share of clips whose speech sounds in one")
+    drift_db: float = Field(0.0, ge=0, le=20, description="how far the speech's level drifts up and down, dB")
     shard_clips: int = Field(250, ge=1, description="clips in a shard; a job renders a shard")
     released: Released = Released()
 
@@ -88,6 +91,8 @@ class Mix(Section):
 
     @model_validator(mode="after")
     def _whole(self) -> "Mix":
+        if self.method != "true_snr" and (self.rooms or self.drift_db):
+            raise ValueError(f"rooms and drift_db belong to method true_snr, not to {self.method}")
         for key in ("snr_db", "level_dbfs") if self.method == "released" else ():
             low, high = getattr(self, key)
             if low % 1 or high % 1 or low >= high:

@@ -167,7 +167,7 @@ def test_kill_9_then_the_same_command(corpus, tmp_path):
     places = ["--plan", str(folder / "plan.csv"), "--out", str(folder / "train"), "--jobs", "2"]
     call = [sys.executable, "-c", "from ndns.mix.cli import app; app()", "render", *options, *places]
     process = subprocess.Popen(call, start_new_session=True)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while process.poll() is None and len(list((folder / "train").glob("[0-9]*.csv"))) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.002)

@@ -8,17 +8,19 @@ from ndns.errors import UserError
 from ndns.files import write_csv
 from ndns.mixing.corpus import SPLITS, Corpus, Pool
 from ndns.mixing.draw import Clip, draw_noise, draw_speech, generator, length
-from ndns.mixing.plan import COLUMNS
+from ndns.mixing.plan import columns
+from ndns.mixing.speech import Draw, drawing
 
 
-def draw_clip(mix: Mix, pool: Pool, split: str, index: int) -> Clip:
-    """Draw clip `index` of a split."""
+def draw_clip(mix: Mix, pool: Pool, split: str, index: int, drawn: Draw = lambda _: {}) -> Clip:
+    """Draw clip `index` of a split; `drawn` gives its room and drift, last, so that all else is as without them."""
     seed = (mix.seed, SPLITS.index(split), index)
     rng = generator(seed)
     snr_db, level_dbfs = float(rng.uniform(*mix.snr_db)), float(rng.uniform(*mix.level_dbfs))
     speech = draw_speech(rng, pool, length(mix.seconds))
     noise_label, noise = draw_noise(rng, pool, length(mix.seconds))
-    return Clip(f"{split}_{index:05d}", split, seed, mix.seconds, snr_db, level_dbfs, speech, noise, noise_label)
+    parts = speech, noise, noise_label
+    return Clip(f"{split}_{index:05d}", split, seed, mix.seconds, snr_db, level_dbfs, *parts, **drawn(rng))
 
 
 def draw_plan(mix: Mix, corpus: Corpus) -> Iterator[Clip]:
@@ -35,8 +37,9 @@ def draw_plan(mix: Mix, corpus: Corpus) -> Iterator[Clip]:
                     f"corpus: the split {split!r} has no usable {kind} of at least 0.1 s; "
                     f"add {kind} recordings or change the corpus settings so that {split} gets some."
                 )
+        drawn = drawing(mix, split)
         for index in range(mix.clips(split)):
-            yield draw_clip(mix, pool, split, index)
+            yield draw_clip(mix, pool, split, index, drawn)
 
 
 def write_plan(mix: Mix, corpus: Corpus, path: Path) -> None:
@@ -45,4 +48,4 @@ def write_plan(mix: Mix, corpus: Corpus, path: Path) -> None:
     Raises:
         UserError: as `draw_plan`; no file is written then.
     """
-    write_csv(path, (clip.row() for clip in draw_plan(mix, corpus)), COLUMNS)
+    write_csv(path, (clip.row() for clip in draw_plan(mix, corpus)), columns(mix))

@@ -11,6 +11,7 @@ from ndns.mixing.corpus import Pool
 from ndns.mixing.draw import Clip, draw_noise, draw_speech, generator
 from ndns.mixing.levels import Mixture, active_powers, active_snr_db, mix
 from ndns.mixing.sources import Sources
+from ndns.mixing.speech import heard
 
 SILENT_POWER = 1e-7
 """Speech or noise below -70 dBFS in the active frames counts as silence."""
@@ -33,17 +34,18 @@ class Rendered(NamedTuple):
     redraws: int
 
 
-def render_clip(clip: Clip, pool: Callable[[], Pool], sources: Sources) -> Rendered:
+def render_clip(clip: Clip, pool: Callable[[], Pool], sources: Sources, rooms: str | None = None) -> Rendered:
     """Render a clip; `pool` is asked for the split's recordings only if something is drawn again.
 
     Speech or noise that is silent (see the constants above) is replaced: redraw k = 1, 2, ... draws a speaker or a
-    noise type of the split and new segments from `SeedSequence([*clip.seed, k])`; SNR and level stay.
+    noise type of the split and new segments from `SeedSequence([*clip.seed, k])`; SNR, level, room and drift stay.
 
     Raises:
         UserError: a recording cannot be read, or 50 draws gave silence.
     """
     for redraw in range(MAX_DRAWS):
         clean, noise = (sources.join(segments).astype(np.float64) for segments in (clip.speech, clip.noise))
+        clean = heard(clip, clean, rooms)
         speech_power, noise_power = active_powers(clean, noise)
         silent = "speech" if speech_power < SILENT_POWER else "noise"
         if silent == "noise" and noise_power >= max(SILENT_POWER, BURST_RATIO * float((noise**2).mean())):

@@ -77,7 +77,7 @@ class PlanClips:
 
     def _true_snr(self, row: Row) -> Made:
         clip, mixture, redraws = render_clip(
-            planned_clip(row, self._plan, self._mix), lambda: self._pool, self._sources
+            planned_clip(row, self._plan, self._mix), lambda: self._pool, self._sources, self._mix.rooms
         )
         speaker = next(self._recordings[s.path].label for s in clip.speech if s.path != SILENCE)
         values = [clip.seconds, clip.snr_db, mixture.level_dbfs, speaker, clip.noise_label]

@@ -52,7 +52,7 @@ def parse_segments(text: str) -> tuple[Segment, ...]:
 
 @dataclass(frozen=True)
 class Clip:
-    """One row of the plan; `seed` is the entropy of the clip's generator."""
+    """One row of the plan; `seed` is the entropy of the clip's generator; `room`, `drift_db`: see `mixing.speech`."""
 
     clip: str
     split: str
@@ -63,6 +63,8 @@ class Clip:
     speech: tuple[Segment, ...]
     noise: tuple[Segment, ...]
     noise_label: str
+    room: str = ""
+    drift_db: tuple[float, ...] = ()
 
     @property
     def samples(self) -> int:
@@ -72,7 +74,9 @@ class Clip:
     def row(self) -> dict[str, object]:
         """Return the clip as a row of `plan.csv`."""
         segments = {key: segments_text(getattr(self, key)) for key in ("speech", "noise")}
-        return {**vars(self), **segments, "seed": " ".join(map(str, self.seed))}
+        row = {**vars(self), **segments, "seed": " ".join(map(str, self.seed))}
+        row["drift_db"] = " ".join(map(str, self.drift_db))
+        return {key: value for key, value in row.items() if value or key not in ("room", "drift_db")}
 
 
 def length(seconds: float) -> int:

@@ -17,7 +17,15 @@ GIVEN_COLUMNS = [*COLUMNS, "noisy", "name"]
 
 PLANS = {"true_snr": COLUMNS, "released": RELEASED_COLUMNS, "given": GIVEN_COLUMNS}
 
+SPEECH_COLUMNS = ["room", "drift_db"]
+"""Columns that a plan has besides if `mix.rooms` or `mix.drift_db` are set."""
+
 Row = dict[str, str]
+
+
+def columns(mix: Mix) -> list[str]:
+    """Return the columns of a plan."""
+    return PLANS[mix.method] + (SPEECH_COLUMNS if mix.rooms or mix.drift_db else [])
 
 
 def read_rows(path: Path, split: str, mix: Mix) -> list[Row]:
@@ -29,7 +37,7 @@ def read_rows(path: Path, split: str, mix: Mix) -> list[Row]:
     if split not in SPLITS:
         raise UserError(f"--split: {split!r} is unknown; take train or val.")
     released = mix.method == "released"
-    rows = [row for row in read_csv(path, PLANS[mix.method]) if row["split"] == split]
+    rows = [row for row in read_csv(path, columns(mix)) if row["split"] == split]
     first = mix.released.first if released else 0
     names = [f"{split}_{first + index:05d}" for index in range(mix.clips(split))]
     if [row["clip"] for row in rows] != names:
@@ -55,7 +63,12 @@ def planned_clip(row: Row, path: Path, mix: Mix) -> Clip:
     clip = parse_clip(row, path)
     seed = (mix.seed, SPLITS.index(clip.split), int(clip.clip.rsplit("_", 1)[1]))
     ranges = ((mix.snr_db, clip.snr_db), (mix.level_dbfs, clip.level_dbfs))
-    within = clip.seconds == mix.seconds and all(low <= value <= high for (low, high), value in ranges)
+    within = clip.seconds == mix.seconds and all(abs(level) <= mix.drift_db for level in clip.drift_db)
+    within = (
+        within
+        and (mix.rooms is not None or not clip.room)
+        and all(low <= value <= high for (low, high), value in ranges)
+    )
     if clip.seed != seed or not within:
         raise other_settings(path)
     return clip
@@ -76,7 +89,9 @@ def parse_clip(row: Row, path: Path) -> Clip:
         seed = tuple(int(number) for number in row["seed"].split())
         numbers = [float(row[key]) for key in ("seconds", "snr_db", "level_dbfs")]
         speech, noise = parse_segments(row["speech"]), parse_segments(row["noise"])
-        clip = Clip(row["clip"], row["split"], seed, *numbers, speech, noise, row["noise_label"])
+        drift = tuple(map(float, (row.get("drift_db") or "").split()))
+        about = row["noise_label"], row.get("room") or "", drift
+        clip = Clip(row["clip"], row["split"], seed, *numbers, speech, noise, *about)
         whole = all(sum(s.samples for s in kind) == clip.samples for kind in (speech, noise))
     except (ValueError, TypeError, AttributeError):
         whole = False
