@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from dvc_data.index import collect
 
 from ndns.errors import UserError
 from ndns.record.record import record_models
@@ -139,3 +140,28 @@ def test_equal_files_count_once_against_the_limit_of_the_store(tmp_path, monkeyp
         else:
             record_models(Path())
     assert most < size(STORE) < LIMIT
+
+
+def test_a_restore_that_was_killed_while_dvc_listed_its_files_is_made_up_for(tmp_path, monkeypatch):
+    """DVC keeps that list, piece by piece, outside of the checkout, and would take the pieces for the whole."""
+    source = checkout(tmp_path / "source")
+    monkeypatch.chdir(source)
+    program = registry.keep(Path(), "noise", source / MODEL / "program.net", "program")
+    registry.add(Path(), "noise", program, None, "Noise.")
+    record_models(Path())
+    commit(source, "record")
+    monkeypatch.chdir(clone(source, tmp_path / "clone", {}))
+    listed, listing = [], collect._collect_from_index
+
+    def killed(*arguments, **options):
+        if listed:
+            raise KeyboardInterrupt
+        listed.append(listing(*arguments, **options))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(collect, "_collect_from_index", killed)
+        with pytest.raises(KeyboardInterrupt):
+            restore(Path(), None)
+    restore(Path(), None)
+    assert {path.name: path.read_bytes() for path in MODEL.iterdir()} == CONTENT
+    assert Path("reference/models/noise/program.net").read_bytes() == CONTENT["program.net"]

@@ -37,6 +37,8 @@ def repository(root: Path) -> Iterator[Any]:
     logging.getLogger("dvc_data").setLevel(logging.CRITICAL)  # tells each file's error with a traceback
     try:
         with Repo(str(root)) as repo, lock_repo(repo):
+            # DVC keeps lists of what to fetch from call to call; a killed call leaves one that lacks files.
+            repo.drop_data_index()
             for remote in repo.config["remote"].values():
                 remote["verify"] = True
             yield repo
