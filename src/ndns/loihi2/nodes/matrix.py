@@ -9,8 +9,9 @@ from ndns.errors import UserError
 from ndns.loihi2.nodes.kernels import largest
 
 _EXACT = 1 << 53
-EVENTS_BELOW = 0.3
-"""Share of non-zero weights below which messages are followed one by one; a guess that no bench has settled yet."""
+EVENTS_BELOW = 0.03
+"""Share of products that are not zero, weight by message, below which messages are followed one by one; measured by
+`python bench/matrix.py`."""
 _FEW_STEPS = 4
 
 
@@ -24,7 +25,7 @@ class Matrix:
     def __init__(self, weight: np.ndarray) -> None:
         self.weight = weight
         self.fan_out = (weight != 0).astype(np.int64) if weight.ndim == 1 else np.count_nonzero(weight, axis=0)
-        self._sparse = self.fan_out.sum() < EVENTS_BELOW * weight.size
+        self._kept = self.fan_out.sum() / max(weight.size, 1)
         self._largest = int(np.abs(weight).sum(axis=-1).max(initial=0)) if weight.ndim == 2 else 0
 
     @cached_property
@@ -51,11 +52,19 @@ class Matrix:
             return values.astype(np.int64) * self.weight
         if int(largest(values.ravel())) * self._largest >= _EXACT:
             raise UserError("a weighted sum of more than 53 bits is not exact; use narrower inputs or weights.")
-        batch, steps, _ = values.shape
-        if self._sparse or batch * steps < _FEW_STEPS:
-            out = np.zeros((batch, steps, len(self.weight)), np.int64)
-            _events(*self._columns, values, out)
-            return out
+        few = values.shape[0] * values.shape[1] < _FEW_STEPS
+        if few or self._kept * np.count_nonzero(values) < EVENTS_BELOW * values.size:
+            return self.by_events(values)
+        return self.by_blas(values)
+
+    def by_events(self, values: np.ndarray) -> np.ndarray:
+        """Return the product message by message: its cost follows the non-zero products."""
+        out = np.zeros((*values.shape[:2], len(self.weight)), np.int64)
+        _events(*self._columns, values, out)
+        return out
+
+    def by_blas(self, values: np.ndarray) -> np.ndarray:
+        """Return the product as a dense one of float64, exact below 2^53."""
         return (values.astype(np.float64) @ self._transposed).astype(np.int64)
 
 
