@@ -111,17 +111,26 @@ class DiagonalSSM:
         return {name: np.zeros((batch, len(self.a_re)), np.int32) for name in ("re", "im")} | meters(batch)
 
     @cached_property
-    def _drive(self) -> tuple[Matrix, Matrix]:
-        return Matrix(self.b_re), Matrix(self.b_im)
+    def _into(self) -> tuple[Matrix, ...]:
+        """B for all real parts, then all imaginary parts: one matrix, or two diagonals."""
+        if self.b_re.ndim == 1:
+            return Matrix(self.b_re), Matrix(self.b_im)
+        return (Matrix(np.concatenate([self.b_re, self.b_im])),)
 
     @cached_property
-    def _readout(self) -> tuple[Matrix, Matrix]:
-        return Matrix(self.c_re), Matrix(self.c_im)
+    def _bias_x(self) -> np.ndarray:
+        return np.concatenate([self.bias_x_re, self.bias_x_im])
+
+    @cached_property
+    def _readout(self) -> Matrix:
+        """The real part of C g as one product with all real parts of g, then all imaginary parts."""
+        parts = (self.c_re, -self.c_im) if self.c_re.ndim == 2 else (np.diag(self.c_re), np.diag(-self.c_im))
+        return Matrix(np.concatenate(parts, axis=1))
 
     @cached_property
     def fan_out(self) -> np.ndarray:
         """Non-zero weights of B (real and imaginary parts apart) and D that an input meets, `(H,)`."""
-        return sum(matrix.fan_out for matrix in self._drive) + (self.d != 0)
+        return sum(matrix.fan_out for matrix in self._into) + (self.d != 0)
 
     @property
     def dense_fan_out(self) -> int:
@@ -137,7 +146,7 @@ class DiagonalSSM:
     def inner(self) -> dict[str, "Receiver"]:
         """Senders inside of the node, by name: real parts of the readout's copy of the state, then imaginary parts."""
         dense = 1 if self.c_re.ndim == 1 else len(self.d)
-        return {"state": Receiver(np.concatenate([matrix.fan_out for matrix in self._readout]), dense)}
+        return {"state": Receiver(self._readout.fan_out, dense)}
 
     def run(self, state: State, x: np.ndarray, mode: Mode = LAVA) -> np.ndarray:
         """Turn inputs int32 `(batch, steps, H)` into outputs of the same shape."""
@@ -145,23 +154,18 @@ class DiagonalSSM:
 
     def observed(self, state: State, x: np.ndarray, mode: Mode = LAVA) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Run, and also return what the senders of `inner` sent, `(batch, steps, sender)`."""
-        into = self.u_exp + self.b_exp - self.x_exp
-        drive = [
-            saturate(shifted(matrix(x), into) + bias, self.state_bits, state["overflow"])
-            for matrix, bias in zip(self._drive, (self.bias_x_re, self.bias_x_im), strict=True)
-        ]
+        products = [matrix(x) for matrix in self._into]
+        drive = products[0] if len(products) == 1 else np.concatenate(products, axis=2)
+        drive = shifted(drive, self.u_exp + self.b_exp - self.x_exp) + self._bias_x
+        states = saturate(drive, self.state_bits, state["overflow"])
         _recur(
-            *drive, state["re"], state["im"], state["low"], state["high"], state["overflow"], self.a_re, self.a_im,
-            self.a_exp, self.state_bits,
+            states, state["re"], state["im"], state["low"], state["high"], state["overflow"], self.a_re, self.a_im,
+            self.a_exp, self.state_bits, self.relu,
         )  # fmt: skip
-        if self.relu:
-            passed = drive[0] > 0
-            drive = [part * passed for part in drive]
-        real = self._readout[0](drive[0]) - self._readout[1](drive[1])
         direct = shifted(self.d * x.astype(np.int64), self.u_exp + self.d_exp - self.y_exp)
-        y = shifted(2 * real, self.x_exp + self.c_exp - self.y_exp) + direct + self.bias_y
+        y = shifted(2 * self._readout(states), self.x_exp + self.c_exp - self.y_exp) + direct + self.bias_y
         out = saturate(y, self.message_bits, state["overflow"]).astype(np.int32)
-        return out, {"state": np.concatenate(drive, axis=2)}
+        return out, {"state": states}
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,20 +211,23 @@ def saturate(values: np.ndarray, bits: int, overflow: np.ndarray) -> np.ndarray:
 
 
 @numba.njit(cache=True, nogil=True)
-def _recur(drive_re, drive_im, re, im, low, high, overflow, a_re, a_im, a_exp, bits):
-    """Replace the drive `(batch, steps, P)` by the states it leads to; `re`, `im` keep the last ones."""
-    batch, steps, states = drive_re.shape
+def _recur(drive, re, im, low, high, overflow, a_re, a_im, a_exp, bits, relu):
+    """Replace the drive `(batch, steps, 2 P)` by what the readout sees; `re`, `im` keep the last states."""
+    batch, steps, _ = drive.shape
+    states = len(a_re)
     top = (np.int64(1) << (bits - 1)) - 1
     for b in range(batch):
         for t in range(steps):
             for p in range(states):
                 old_re, old_im = np.int64(re[b, p]), np.int64(im[b, p])
-                wide_re = ((a_re[p] * old_re) >> a_exp) - ((a_im[p] * old_im) >> a_exp) + drive_re[b, t, p]
-                wide_im = ((a_re[p] * old_im) >> a_exp) + ((a_im[p] * old_re) >> a_exp) + drive_im[b, t, p]
+                wide_re = ((a_re[p] * old_re) >> a_exp) - ((a_im[p] * old_im) >> a_exp) + drive[b, t, p]
+                wide_im = ((a_re[p] * old_im) >> a_exp) + ((a_im[p] * old_re) >> a_exp) + drive[b, t, states + p]
                 new_re = min(max(wide_re, -top - 1), top)
                 new_im = min(max(wide_im, -top - 1), top)
                 overflow[b] += np.int64(new_re != wide_re) + np.int64(new_im != wide_im)
                 low[b] = min(low[b], new_re, new_im)
                 high[b] = max(high[b], new_re, new_im)
                 re[b, p], im[b, p] = new_re, new_im
-                drive_re[b, t, p], drive_im[b, t, p] = new_re, new_im
+                seen = not relu or new_re > 0
+                drive[b, t, p] = new_re if seen else 0
+                drive[b, t, states + p] = new_im if seen else 0
