@@ -11,7 +11,7 @@ from pathlib import Path
 from ndns.files import sha256_bytes
 
 PACKAGE = Path(__file__).resolve().parent
-SETTINGS = ("config.py", "config_peer.py", "validation.py")
+SETTINGS = ("config.py", "config_peer.py", "config_train.py", "validation.py")
 
 
 def modules_of(stage: str) -> list[Path]:

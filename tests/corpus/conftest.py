@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 
 from ndns.corpus.cli import command
 
+from .fetch_site import go, site  # noqa: F401
+
 PROGRAM = "import typer; from ndns.corpus.cli import command; app = typer.Typer(); app.command()(command); app()"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from .fetch_server import Faults
-from .test_fetch import NAME, WAVS, site, sources, tar_bz2, unpacked  # noqa: F401
+from .fetch_site import NAME, WAVS, sources, tar_bz2, unpacked
 
 pytestmark = pytest.mark.workflow
 REPOSITORY = Path(__file__).parents[2]
@@ -27,7 +27,7 @@ def snakemake(folder, *arguments):
     return subprocess.run([*command, *here, *arguments], capture_output=True, text=True, check=False)
 
 
-def test_target_refuses_by_name_then_goes_on(tmp_path, site):  # noqa: F811
+def test_target_refuses_by_name_then_goes_on(tmp_path, site):
     (tmp_path / "study.yaml").write_text(STUDY)
     site.files["noise.tar.bz2"] = tar_bz2({"datasets_fullband/noise_fullband/n.wav": b"noise"})
     sources(tmp_path, site, {"name": NAME}, {"name": "noise.tar.bz2", "folder": "noise_fullband"})

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from ndns import models
 from ndns.cli import build
-from ndns.config import Fresh, TrainedModel
+from ndns.config import TrainedModel
+from ndns.config_train import Fresh
 from ndns.errors import UserError
 from ndns.mixing.draw import SILENCE, Segment
 from ndns.train.data import EpochOrder

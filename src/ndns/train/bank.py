@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ndns.audio.io import RATE, limit_to_pcm16, read
-from ndns.config import Fresh
+from ndns.config_train import Fresh
 from ndns.errors import UserError
 from ndns.mixing import noise
 from ndns.mixing.corpus import Groups, Pool, Recording, read_corpus

@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import Dataset
 
 from ndns.audio.io import RATE
-from ndns.config import Fresh
+from ndns.config_train import Fresh
 from ndns.errors import UserError
 from ndns.mixing.clip import BURST_RATIO, MAX_DRAWS, SILENT_POWER
 from ndns.mixing.corpus import Groups, Pool

@@ -11,7 +11,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from ndns import models
 from ndns.audio.io import RATE
-from ndns.config import Mix, Train
+from ndns.config import Mix
+from ndns.config_train import Train
 from ndns.errors import UserError
 from ndns.metrics.si_snr import si_snr
 from ndns.train.data import DROPOUT, Clips, EpochOrder, generator

@@ -13,7 +13,8 @@ from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from ndns import models
-from ndns.config import Mix, Train, TrainedModel
+from ndns.config import Mix, TrainedModel
+from ndns.config_train import Train
 from ndns.errors import UserError
 from ndns.files import atomic_path, sha256_bytes, sha256_file, write_csv, write_text
 from ndns.train.learner import Chronicle, Learner
