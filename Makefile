@@ -54,7 +54,7 @@ setup: $(STAMP)
 remotes: $(REMOTES)
 
 $(STAMP): envs/requirements.txt envs/no-deps.txt envs/install.sh pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info[:2] == (3, 11) else "CPython 3.11 is needed; name it with: make PYTHON=python3.11 ...")'
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info[:2] in ((3, 11), (3, 12)) else "CPython 3.11 is needed (3.12 may do); name it with: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv .venv
 	envs/install.sh .venv/bin/python
 	touch $@

@@ -89,6 +89,9 @@ def planning(clips: int) -> dict[str, float]:
     """Seconds in which Snakemake plans the challenge with so many clips in each split."""
     text = (REPOSITORY / "config/challenge.yaml").read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory(prefix="ndns-bench-") as temporary:
+        shutil.copytree(
+            REPOSITORY / "data", Path(temporary, "data"), ignore=lambda _, names: {*names} - {"sources.csv"}
+        )
         config = Path(temporary, "challenge.yaml")
         config.write_text(text.replace("_clips: 60000", f"_clips: {clips}"), encoding="utf-8")
         words = ["--snakefile", REPOSITORY / "Snakefile", "--configfile", config, "--dry-run", "--quiet", "all"]
@@ -119,12 +122,14 @@ def show(what: str, found: dict[int, dict[str, float]]) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--clips", type=int, nargs="+", default=[10, 100, 1000])
-    parser.add_argument("--graph", type=int, nargs="+", default=[6000, 20000, 60000])
+    parser.add_argument("--clips", type=int, nargs="*", default=[10, 100, 1000])
+    parser.add_argument("--graph", type=int, nargs="*", default=[6000, 20000, 60000])
     parser.add_argument("--kilobytes", type=int, default=100, help="of a denoised clip")
     arguments = parser.parse_args()
-    show("clips", {clips: keeping(clips, arguments.kilobytes) for clips in sorted(arguments.clips)})
-    show("clips a split", {clips: planning(clips) for clips in sorted(arguments.graph)})
+    if arguments.clips:
+        show("clips", {clips: keeping(clips, arguments.kilobytes) for clips in sorted(arguments.clips)})
+    if arguments.graph:
+        show("clips a split", {clips: planning(clips) for clips in sorted(arguments.graph)})
     seconds = of_this_repository()
     print(
         "nothing is recorded in this repository" if seconds is None else f"restore of its own results: {seconds:.1f} s"
