@@ -57,18 +57,22 @@ def test_a_seed_repeats_and_another_differs(mix, tmp_path):
     assert (tmp_path / "a" / "history.csv").read_bytes() == (tmp_path / "b" / "history.csv").read_bytes()
 
 
-def test_kill_9_then_the_same_command(mix, tmp_path):
+def test_terminated_then_kill_9_then_the_same_command(mix, tmp_path):
     model = settings(epochs=6)
     whole = tmp_path / "whole"
     train(model, 1, [mix / "train.csv"], mix / "val.csv", whole)
     cut = tmp_path / "cut"
-    process = subprocess.Popen(command(model, mix, cut), stderr=subprocess.DEVNULL, start_new_session=True)
-    deadline = time.monotonic() + 120
-    while not (cut / ".resume" / "last.ckpt").is_file() and process.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    for ending in (signal.SIGTERM, signal.SIGKILL):
+        process = subprocess.Popen(command(model, mix, cut), stderr=subprocess.DEVNULL, start_new_session=True)
+        deadline, state = time.monotonic() + 120, cut / ".resume" / "last.ckpt"
+        before = state.stat().st_mtime_ns if state.is_file() else None
+        while process.poll() is None and (not state.is_file() or state.stat().st_mtime_ns == before):
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        done = process.poll() is not None
+        if not done:
+            os.killpg(process.pid, ending)
+        assert process.wait() in ({0} if done else {-ending, 128 + ending})
     result = subprocess.run(command(model, mix, cut), capture_output=True, text=True, check=True)
     assert "going on after the last whole epoch" in result.stderr or (cut / "checkpoint.safetensors").is_file()
     for name in ("history.csv", "checkpoint.safetensors"):

@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import lightning
 import torch
 from lightning.pytorch.callbacks import RichProgressBar
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
 from ndns import models
 from ndns.config import Mix, TrainedModel
@@ -53,7 +54,10 @@ def train(
     if settings.train.batch % trainer.world_size:
         raise UserError(f"train.batch: {settings.train.batch} cannot be shared by {trainer.world_size} processes.")
     resumed = _resumed(chronicle, _key(settings, seed, [*sources, val_mix]), trainer.is_global_zero)
-    trainer.fit(learner, ckpt_path=chronicle.last if resumed else None, weights_only=True)
+    try:
+        trainer.fit(learner, ckpt_path=chronicle.last if resumed else None, weights_only=True)
+    except SIGTERMException:  # which Lightning lets end as if all was done
+        raise SystemExit(128 + signal.SIGTERM) from None
     if not trainer.is_global_zero:
         return
     with atomic_path(out / CHECKPOINT) as temporary:
