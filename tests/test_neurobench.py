@@ -6,12 +6,18 @@ import torch
 
 pytest.importorskip("neurobench", reason="the optional package neurobench is not installed")
 
+from neurobench.metrics.utils.layers.macs import single_layer_MACs
+
+from ndns import models
 from ndns.audio.io import write_pcm16
+from ndns.config import S5, Sparsity
 from ndns.config import Sdnn as Settings
 from ndns.files import write_csv
+from ndns.loihi2 import engine
 from ndns.models.frontend import moduli, stft
 from ndns.models.sdnn import Sdnn
 from ndns.neurobench import Observed, benchmark, own_counts
+from ndns.quantize.s5 import program_of
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +59,37 @@ def test_explained_differences(model, mix):
     assert theirs["Footprint"] == 4 * ours["size_bytes_8_bit"], "float32 against 8 bits"
     assert theirs["SynapticOperations"]["Effective_ACs"] == 0, "graded messages are no binary spikes"
     assert ours["synops_a_clip_dense_fan_out"] > 1.2 * ours["synops_a_clip"], "zero weights count in the challenge"
+
+
+@torch.no_grad()
+def test_effective_macs_of_s5_are_neurobenchs():
+    """The products of a sparse S5 program as layers of the harness: real and imaginary parts are weights apart."""
+    settings = S5(kind="s5", width=0.125, relu=True, sparsity=Sparsity(density=0.3))
+    network = models.build(settings, seed=3)
+    for progress in (0.0, 1.0):
+        network.on_progress(progress)
+        network(torch.randn(2, 6000, generator=torch.Generator().manual_seed(1)) / 8)
+    program = program_of(network.eval())
+    x = program.encode(4 * np.random.default_rng(2).random((program.shape_in, 40)))
+    activity = engine.record(program, x)[1]
+    counted = dict(zip(activity.layers, activity.synops_per_step.sum(axis=1), strict=True))
+    encoder, block = program.nodes[:2]
+    sent = {"frames": x.T, "encoder": encoder.run(encoder.init(1), x.T[None])[0]}
+    inner = block.observed(block.init(1), sent["encoder"][None])[1]
+    sent |= {f"block0.{name}": values[0] for name, values in inner.items()}
+    ssm = block.ssm
+    weights = {
+        "frames": encoder.weight,
+        "encoder": np.concatenate([ssm.b_re, ssm.b_im, np.diag(ssm.d)]),
+        "block0.state": np.concatenate([ssm.c_re, ssm.c_im], axis=1),
+        "block0.z": block.gate.weight,
+    }
+    for name, weight in weights.items():
+        layer = torch.nn.Linear(weight.shape[1], weight.shape[0], bias=False)
+        layer.weight.copy_(torch.from_numpy(weight))
+        macs, binary = single_layer_MACs(torch.from_numpy(sent[name]).float(), layer)
+        assert not binary
+        assert counted[name] == macs < 0.5 * weight.size * len(sent[name]), name
 
 
 @torch.no_grad()

@@ -162,6 +162,16 @@ def test_erk_meets_the_total_density(density, layers, rows, columns):
     assert all(0 < value <= 1 for value in found.values())
 
 
+def test_erk_keeps_as_many_weights_as_rows_and_columns_have():
+    """Kept entries over rows + columns is one number for all layers of the network; a complex entry is one."""
+    shapes = {name: tuple(weight.shape) for name, weight in S5(Settings(kind="s5", width=1.0)).prunable().items()}
+    found = layer_densities(shapes, 0.1, "erk")
+    kept = [found[name] * rows * columns / (rows + columns) for name, (*_, rows, columns) in shapes.items()]
+    assert len(kept) == 11
+    assert kept == pytest.approx([kept[0]] * 11)
+    assert found["block0.b"] > found["encoder"] > 0
+
+
 def test_schedule_is_cubic():
     sparsifier = Sparsifier({"w": (100, 100)}, Sparsity(density=0.1, distribution="uniform", start=0.0, end=1.0))
     weight = torch.randn(100, 100)
