@@ -1,5 +1,6 @@
 """One file against another: every format, every level, and a change of one value in each is caught and named."""
 
+import hashlib
 import io
 import json
 import tarfile
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from ndns.verify.claims import Claim
-from ndns.verify.compare import compare
+from ndns.verify.compare import compare, compare_hash
 from ndns.verify.contents import contents, flattened
 
 
@@ -211,6 +212,28 @@ def test_schema_admits_other_numbers_and_no_other_form(against):
     assert against(".csv", text, text.replace("ab", "cd"), form).reached == "schema"
     for old, new in (("v0", "v1"), (",1\n", ",nan\n"), (",1\n", ",fast\n"), ("lag", "log"), ("v0,ab,1\n", "")):
         assert not against(".csv", text, text.replace(old, new), form).holds, (old, new)
+
+
+def test_trained_weights_are_named_where_bytes_are_asked_and_free_where_a_band_is(against):
+    band = claim("band", bounds={"*": "schema"}, band={"column": "val_si_snr"})
+    pair = {"w": WEIGHTS}, {"w": changed(WEIGHTS, by=1e-6)}
+    strict = against(".safetensors", *pair, band, "bytes")
+    assert (strict.reached, strict.holds) == ("band", False)
+    assert "w[1, 3]" in strict.differences[0]
+    free = against(".safetensors", *pair, band)
+    assert (free.reached, free.holds, free.differences) == ("band", True, [])
+
+
+def test_a_hash_stands_for_a_file_that_is_not_stored(tmp_path):
+    path = write(tmp_path / "a" / "x.flac", pcm())
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert compare_hash(digest, path, "x.flac", claim("content"), "content").reached == "bytes"
+    write(path, changed(pcm()))
+    wrong = compare_hash(digest, path, "x.flac", claim("content"), "content")
+    assert (wrong.holds, wrong.differences) == (False, ["has another hash than the recorded one, which is not stored"])
+    path.unlink()
+    lost = compare_hash(digest, path, "x.flac", claim("content"), "content")
+    assert (lost.holds, lost.differences) == (False, ["absent from the recomputation"])
 
 
 def test_absent_and_broken_files_are_misses(tmp_path):

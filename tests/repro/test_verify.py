@@ -10,6 +10,11 @@ import soundfile
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from ndns.files import sha256_file
+from ndns.record.jobs import gather
+from ndns.record.study import find
+from ndns.verify.records import job_records
+
 pytestmark = pytest.mark.workflow
 TINY = "--study", "tiny.yaml"
 SHUFFLED = Path(__file__).parent / "shuffled"
@@ -115,6 +120,27 @@ def test_one_clip_can_be_asked_for(checkout):
     assert result.returncode == 0, result.stdout + result.stderr
     assert [artifact["path"] for artifact in found(checkout)["artifacts"]] == [target]
     assert found(checkout)["first_stage"] == "deploy"
+
+
+def test_what_is_recorded_but_not_stored_is_compared_by_its_hash(checkout):
+    """A restored checkout lacks recordings and mixtures; the record has their hashes."""
+    study = find(checkout.folder, "tiny.yaml")
+    outputs = [record.path for record in job_records(checkout.folder, "tiny", "few")]
+    hashes = {path: sha256_file(checkout.folder / path) for path in outputs}
+    gather(checkout.folder, outputs, hashes).write(study.jobs_file)
+    tars = [path for path in outputs if path.endswith(".tar")]
+    assert len(tars) == 3
+    for path in tars:
+        (checkout.folder / path).unlink()
+    result = checkout.ndns("verify", "deploy", *TINY)
+    assert result.returncode == 0, result.stdout + result.stderr
+    shard = "results/tiny/mix/val/0000.tar"
+    gather(checkout.folder, outputs, hashes | {shard: "0" * 64}).write(study.jobs_file)
+    result = checkout.ndns("verify", "mix", *TINY, "--json", "found.json")
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert found(checkout)["misses"] == [shard]
+    assert {a["reached"] for a in found(checkout)["artifacts"] if a["path"] != shard} == {"bytes"}
+    assert "has another hash than the recorded one, which is not stored" in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ndns.errors import UserError
+from ndns.record.jobs import load
+from ndns.record.stages import JOBS, artifact_of
 
 METADATA = Path(".snakemake/metadata")
 STAGES = ("corpus", "mix", "train", "quantize", "deploy", "score", "cost", "board")
@@ -62,6 +64,21 @@ def _jobs(folder: Path) -> Iterator[tuple[str, dict]]:
             yield name, json.loads(file.read_text(encoding="utf-8"))
         except (binascii.Error, ValueError) as error:
             raise UserError(f"{file}: not a job record of Snakemake ({error}); delete it and run again.") from None
+
+
+def derived(root: Path, study: str, corpus: str) -> dict[str, str]:
+    """Return path -> SHA-256 of recorded artifacts that a restored checkout may lack; empty if nothing is recorded.
+
+    Raises:
+        UserError: the study's jobs.json is damaged.
+    """
+    file = root / JOBS.format(study=study)
+    files = load(file).files if file.is_file() else {}
+    return {
+        path: digest
+        for path, digest in files.items()
+        if stage_of(path, study, corpus) and artifact_of(path, study, corpus)[1].store == "derived"
+    }
 
 
 def files_of(root: Path, study: str, corpus: str) -> list[str]:

@@ -4,14 +4,15 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from ndns.environment import environment_fingerprint
 from ndns.errors import UserError
 from ndns.verify.band import band_problem, recorded_values
 from ndns.verify.claims import Claims
-from ndns.verify.compare import Outcome, compare
-from ndns.verify.records import STAGES, Record, files_of, job_records, stage_of
+from ndns.verify.compare import Outcome, compare, compare_hash
+from ndns.verify.records import STAGES, Record, derived, files_of, job_records, stage_of
 from ndns.verify.scratch import Scratch
 from ndns.verify.targets import Aim
 from ndns.workflow import Plan
@@ -19,6 +20,9 @@ from ndns.workflow import Plan
 PHASES = (("corpus", "mix", "train"), ("quantize", "deploy", "score", "cost"), ("board",))
 """Stages that are computed in one go. A phase ends where a claim is weaker than equality (weights on another processor,
 scores, times): the next phase starts from the recorded artifacts, so that its own claims need no allowance for them."""
+
+READERS = ("mix", "train", "deploy", "score")
+"""Stages that read recordings or mixtures."""
 
 
 @dataclass
@@ -63,6 +67,19 @@ class Inquiry:
         """Study and corpus."""
         return self.plan.study.study, self.plan.study.corpus.name
 
+    @cached_property
+    def derived(self) -> dict[str, str]:
+        """Path -> SHA-256 of recorded artifacts that need not be stored, since they are computed from seeds."""
+        return derived(self.root, *self.names)
+
+    def absent(self, records: list[Record]) -> dict[str, str]:
+        """Path -> SHA-256 of derived artifacts that the computed stages read and that are not there."""
+        first, last = self.aim.first, self.aim.last
+        if not any(STAGES.index(stage) in range(first, last + 1) for stage in READERS):
+            return {}
+        paths = [r.path for r in records if STAGES.index(r.stage) < first and not (self.root / r.path).is_file()]
+        return {path: self.derived[path] for path in paths if path in self.derived}
+
     def runs(self) -> dict[str, list[str]]:
         """Names of the study's runs for patterns of claims."""
         plan = self.plan
@@ -80,6 +97,9 @@ def verify(inquiry: Inquiry, verification: Verification, say: Callable[[str], No
         _whole(inquiry, records)
     earlier = [path for path in _files(inquiry, inquiry.root) if _index(inquiry, path) < inquiry.aim.first]
     inquiry.scratch.link_outside(inquiry.plan.study)
+    if absent := inquiry.absent(records):
+        say("computing recordings and mixtures that are not stored")
+        inquiry.scratch.derive(absent)
     inquiry.scratch.give(earlier)
     for phase in PHASES:
         computed = [
@@ -158,6 +178,8 @@ def _judge(inquiry: Inquiry, verification: Verification, path: str) -> Outcome:
         verification.elsewhere.add(there)
     required = claim.required(same)
     recomputed = inquiry.scratch.folder / path
+    if path in inquiry.derived and not (inquiry.root / path).is_file():
+        return compare_hash(inquiry.derived[path], recomputed, path, claim, required)
     outcome = compare(inquiry.root / path, recomputed, path, claim, required)
     if required == outcome.reached == "band":
         run = path.split("/")[3]

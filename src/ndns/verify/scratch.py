@@ -5,12 +5,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ndns.config import FolderCorpus, ImportedModel, Peer, Study
 from ndns.errors import UserError
-from ndns.files import write_json
+from ndns.files import sha256_file, write_json
 from ndns.verify.claims import Claim
 
 WORKFLOW = ("Snakefile", "rules", "workflow", "profiles", "config", "envs", "src", "data/sources.csv", "pyproject.toml")
@@ -67,6 +67,23 @@ class Scratch:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.unlink(missing_ok=True)
             shutil.copyfile(self.root / path, target)
+
+    def derive(self, wanted: Mapping[str, str]) -> None:
+        """Compute what is recorded by its hash alone.
+
+        Args:
+            wanted: path -> SHA-256.
+
+        Raises:
+            UserError: the run failed, or a file comes out other than recorded.
+        """
+        self.compute([*wanted])
+        wrong = [path for path, digest in wanted.items() if sha256_file(self.folder / path) != digest]
+        if wrong:
+            raise UserError(
+                f"{wrong[0]}: comes out other than recorded ({len(wrong)} of {len(wanted)} files); code, settings or "
+                "libraries changed since: `ndns explain` tells."
+            )
 
     def set_clock(self, path: str, claim: Claim) -> None:
         """Give a recomputed JSON file that misses its claim the recorded readings of the clock: what is computed from

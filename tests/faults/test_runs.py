@@ -1,0 +1,76 @@
+"""Two runs in one checkout, a tampered result, a clock that was set back: nothing lost, nothing stale in silence."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+pytestmark = pytest.mark.workflow
+SCORES = "results/tiny/score/noisy/scores.csv"
+
+
+def said(result):
+    return result.stdout + result.stderr
+
+
+def test_two_runs_at_once_in_one_checkout(checkout, complete):
+    (checkout.folder / SCORES).unlink()
+    first = subprocess.Popen(
+        checkout.snakemake_command("--", SCORES),
+        cwd=checkout.folder,
+        env=checkout.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    locks = checkout.folder / ".snakemake" / "locks"
+    while not any(locks.glob("*")):
+        assert first.poll() is None, first.stdout.read()
+        time.sleep(0.01)
+    first.send_signal(signal.SIGSTOP)  # however slow the second one starts
+    second = checkout.snakemake("--", SCORES)
+    first.send_signal(signal.SIGCONT)
+    assert second.returncode != 0
+    assert "cannot be locked" in said(second)
+    assert "--unlock" in said(second)
+    output, _ = first.communicate()
+    assert first.returncode == 0, output
+    assert (checkout.folder / SCORES).read_bytes() == (complete.folder / SCORES).read_bytes()
+
+
+def test_a_tampered_result_is_told_though_snakemake_sees_nothing(checkout):
+    """With its old time a changed file is current for Snakemake; explain reads it (and verify: tests/repro)."""
+    path = checkout.folder / "results/tiny/mix/val.csv"
+    stat = path.stat()
+    text = path.read_text()
+    path.write_text(text.replace("typing", "typinG"))
+    assert path.read_text() != text
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert "Nothing to be done" in said(checkout.snakemake("--dry-run"))
+    told = checkout.ndns("explain", SCORES, "--study", "tiny.yaml")
+    assert told.returncode == 1
+    assert "input results/tiny/mix/val.csv has other content than when the job read it" in told.stdout
+    assert "Snakemake does not notice, since it trusts times" in told.stdout
+
+
+@pytest.mark.skipif(shutil.which("faketime") is None, reason="the program faketime is absent (Debian: faketime)")
+def test_a_clock_that_was_set_back(checkout):
+    """A day back, a changed setting runs again what depends on it; back in time, it is current."""
+    study = checkout.folder / "tiny.yaml"
+    study.write_text(study.read_text().replace("dnsmos: false", "dnsmos: false, pesq: false"))
+    run = subprocess.run(
+        ["faketime", "-f", "-1d", *checkout.snakemake_command("--", SCORES)],
+        cwd=checkout.folder,
+        env=checkout.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, said(run)
+    assert (checkout.folder / SCORES).stat().st_mtime < time.time() - 80_000
+    header, row, *_ = (checkout.folder / SCORES).read_text().splitlines()
+    assert row.split(",")[header.split(",").index("pesq")] == ""
+    again = checkout.snakemake("--dry-run", SCORES)
+    assert "Nothing to be done" in said(again), said(again)
