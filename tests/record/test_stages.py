@@ -19,7 +19,7 @@ from .conftest import REPOSITORY
 STUDIES = sorted(path for path in (REPOSITORY / "config").glob("*.yaml") if "\nstudy:" in "\n" + path.read_text())
 TARGETS = {"all", "dataset", "dns4", "entry"}
 """Rules that only name what others make."""
-WILDCARDS = {"split": ("train", "val"), "run": ("noisy", "sdnn-seed1"), "shard": ("0000", "0123")}
+WILDCARDS = {"split": ("train", "val"), "run": ("noisy", "sdnn-seed1"), "shard": ("0000", "0123"), "more": ("cries",)}
 
 
 def rules_and_outputs(config: Path, workdir: Path) -> dict[str, list[str]]:
