@@ -55,9 +55,14 @@ def restore(
     Says what is not current with the present code and settings; that is no error.
     """
     from ndns.record.derive import derive
+    from ndns.record.dvcfile import MODELS, stages
     from ndns.record.restore import restore as work
+    from ndns.use import registry
 
-    for done in work(Path(), study, remote, force, _overrides(config)):
+    found = work(Path(), study, remote, force, _overrides(config))
+    if study is None and MODELS in stages(Path()):
+        print(f"reference models: {len(registry.kept())} files are as recorded")
+    for done in found:
         print(f"{done.study.name}: {done.files} files are as recorded")
         if derived:
             for path in derive(done.study, jobs):
