@@ -32,7 +32,8 @@ time says "are as recorded" ndns restore
 mapfile -t studies < <(python -c '
 from pathlib import Path
 from ndns.record.dvcfile import studies
-print(*map(" ".join, studies(Path()).items()), sep="\n")')
+for study in studies(Path()).items():
+    print(*study)')
 for study in "${studies[@]}"; do
     read -r name config <<< "$study"
     says "Nothing to be done" snakemake --cores 2 --configfile "$config" --dry-run
