@@ -34,10 +34,16 @@ def snakemake(study, profile, *arguments):
 
 def jobs(cluster):
     """What Slurm knows of all jobs, oldest first: rule, state, memory, time limit, CPUs, GPUs."""
-    names = ["id", "comment", "state", "memory", "limit", "cpus", "gres"]
-    command = ["squeue", "--states=all", "--noheader", "--sort=i", "--format=%i|%k|%T|%m|%l|%c|%b"]
-    text = subprocess.run(command, env=cluster, capture_output=True, text=True, check=True).stdout
-    return [dict(zip(names, line.split("|"), strict=True)) for line in text.splitlines()]
+    names = ["id", "comment", "state", "memory", "limit", "cpus"]
+    plain = squeue(cluster, "--format=%i|%k|%T|%m|%l|%c")
+    gpus = dict(line.split() for line in squeue(cluster, "--Format=jobid:20,tres-per-job:40"))
+    known = [dict(zip(names, line.split("|"), strict=True)) for line in plain]
+    return [{**job, "gres": gpus.get(job["id"], "")} for job in known]
+
+
+def squeue(cluster, columns):
+    command = ["squeue", "--states=all", "--noheader", "--sort=i", columns]
+    return subprocess.run(command, env=cluster, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
 def running(cluster, rule):
