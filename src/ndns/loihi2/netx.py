@@ -27,6 +27,8 @@ from ndns.loihi2.nodes import KINDS, Delta, Node, Sigma, SigmaDelta, Synapse
 from ndns.loihi2.nodes.synapse import MAX_DELAY
 from ndns.loihi2.program import Program
 
+LARGE = 1000
+"""Values from which on an array is stored compressed."""
 FORMAT = 1
 MAX_VTH = (1 << 18) - 1
 OPTIONAL = {"input_exp": 6, "output_exp": 18, "mask_kind": "relu", "level": "none", "names": None}
@@ -266,7 +268,7 @@ def _write_layer(group: h5py.Group, nodes: list[Node]) -> None:
         synapse = nodes[0]
         group.create_dataset("inFeatures", data=synapse.shape_in)
         group.create_dataset("outFeatures", data=synapse.shape_out)
-        group.create_dataset("weight", data=synapse.weight)
+        _put(group, "weight", synapse.weight)
         if synapse.delay.any():
             group.create_dataset("delay", data=synapse.delay)
         if getattr(neuron, "bias", None) is not None:
@@ -295,7 +297,13 @@ def _write_node(group: h5py.Group, node: Node) -> None:
             array = np.asarray(value)
             if array.dtype.kind not in "biuf":
                 raise UserError(f"{type(node).__name__}.{field.name}: {array.dtype} cannot be stored in a program.")
-            group.create_dataset(where, data=array)
+            _put(group, where, array)
+
+
+def _put(group: h5py.Group, name: str, array: np.ndarray) -> None:
+    """Write an array, compressed where that is worth it: pruned weights are mostly zeros."""
+    packed = {"compression": "gzip", "compression_opts": 9, "shuffle": True} if array.size > LARGE else {}
+    group.create_dataset(name, data=array, **packed)
 
 
 def _read_node(group: CheckedGroup) -> Node:
