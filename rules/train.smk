@@ -5,7 +5,6 @@ INPUTS: results/<study>/mix/{train,val}.csv and their shards; instead of those o
 OUTPUTS: results/<study>/train/<run>/checkpoint.safetensors, history.csv
 """
 
-
 TRAIN_SOURCES = {
     "mixtures": {"train": f"{RESULTS}/mix/train.csv", "audio": SHARDS["train"]},
     "plan": {
