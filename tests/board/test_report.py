@@ -276,6 +276,30 @@ def test_differences_are_paired_and_tested(evidence):
     assert compare.against(replace(evidence, systems=[evidence.noisy, leader]), leader) == []
 
 
+def test_an_oracle_bounds_the_others_and_is_never_best(evidence):
+    leader, other = evidence.runs
+    oracle = replace(leader, name="ideal_mask", cost={**leader.cost, "oracle": True})
+    oracle = replace(oracle, quality={key: values + 1 for key, values in leader.quality.items()})
+    study = replace(evidence, systems=[evidence.noisy, oracle, leader, other])
+    assert sections.leader_of(study).name == leader.name
+    html = render(study, Board(players=0))
+    assert "Bold is best, ideal_mask aside, which knows the clean speech." in html
+    row = re.search(r'<th scope="row" data-sort="ideal_mask">.*?</tr>', html, re.DOTALL).group()
+    assert "<b>" not in row
+    assert "<b>" in re.search(r'<th scope="row" data-sort="sdnn-seed1">.*?</tr>', html, re.DOTALL).group()
+
+
+def test_key_figures_are_those_that_a_system_has(evidence):
+    leader = evidence.runs[0]
+    bare = {"latency": {"total_ms": 41.0, "pipeline_ms": None}, "size_kb": 2048.0, "parameters": None}
+    found = sections.key_figures(evidence, replace(leader, cost=bare))
+    assert [(f["title"], f["value"], f["note"], f["met"]) for f in found[2:]] == [
+        ("Latency", "41.0", "limit 40", False),
+        ("Size", "2 048", "", None),
+    ]
+    assert [f["title"] for f in sections.key_figures(evidence, leader)][2:] == ["Power proxy", "Latency", "Size"]
+
+
 def test_activity_is_events_over_neurons(evidence):
     run = evidence.runs[0]
     found = sections.activity(evidence, "val_00002")

@@ -1,10 +1,10 @@
 """How figures are shown: columns of the result table, number formats, and what each number means."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ndns.board.inputs import QUALITY
+from ndns.board.inputs import NOISY, QUALITY
 from ndns.metrics.stats import RESAMPLES, Mean
 
 
@@ -136,25 +136,29 @@ def interval(value: Mean, decimals: int) -> str:
     return f"{low} to {high}" if low != high else ""
 
 
-def table_rows(rows: Sequence[dict[str, Any]], columns: Sequence[Column]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Return (system, cells `{text, interval, sort, best}`) for the rows of table.csv that have a figure to show."""
+def table_rows(
+    rows: Sequence[dict[str, Any]], columns: Sequence[Column], aside: Collection[str] = (NOISY,)
+) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Return (system, cells `{text, interval, sort, best}`) for the rows of table.csv that have a figure to show.
+
+    Args:
+        rows: of table.csv.
+        columns: to show.
+        aside: systems that are never the best.
+    """
+    compared = [row for row in rows if row["system"] not in aside]
     return [
-        (row["system"], [_cell(row, column, rows) for column in columns])
+        (row["system"], [_cell(row, column, compared) for column in columns])
         for row in rows
         if any(row[column.key] is not None for column in columns)
     ]
 
 
-def _cell(row: dict[str, Any], column: Column, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _cell(row: dict[str, Any], column: Column, compared: Sequence[dict[str, Any]]) -> dict[str, Any]:
     value = row[column.key]
     text = shown(value, column)
-    others = [other[column.key] for other in rows if other["system"] != "noisy" and other[column.key] is not None]
-    best = (
-        column.better != 0
-        and len(others) > 1
-        and row["system"] != "noisy"
-        and len({shown(other, column) for other in others}) > 1
-    )
+    others = [other[column.key] for other in compared if other[column.key] is not None]
+    best = column.better != 0 and row in compared and len({shown(other, column) for other in others}) > 1
     best = best and text == shown(max(others) if column.better > 0 else min(others), column)
     ends = ""
     if column.key in QUALITY and value is not None:

@@ -85,6 +85,11 @@ class System:
     history: list[dict[str, str]]
     program: Path | None = None
 
+    @property
+    def oracle(self) -> bool:
+        """Whether it knows the clean speech: an upper bound, never the best of a table."""
+        return bool(figure(self.cost, "oracle"))
+
 
 @dataclass(frozen=True)
 class Evidence:

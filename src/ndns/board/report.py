@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from ndns import __version__
 from ndns.board import charts, compare, sections
 from ndns.board.chip import swatch as core_swatch
 from ndns.board.columns import COST_COLUMNS, MEANINGS, QUALITY_COLUMNS, interval, number, table_rows
-from ndns.board.inputs import Evidence
+from ndns.board.inputs import NOISY, Evidence
 from ndns.board.listen import RANGE_DB, players, ranks
 from ndns.board.published import published
 from ndns.board.table import rows
@@ -41,14 +41,21 @@ def render(evidence: Evidence, settings: Board) -> str:
         lstrip_blocks=True,
     )
     environment.filters["number"] = number
+    environment.filters["breakable"] = _breakable
     environment.globals.update(swatch=charts.swatch, core_swatch=core_swatch, interval=interval)
     return environment.get_template("report.html").render(_content(evidence, settings))
+
+
+def _breakable(name: str) -> Markup:
+    """Return a system's name that a narrow column may break after each underscore."""
+    return escape(name).replace("_", Markup("_<wbr>"))
 
 
 def _content(evidence: Evidence, settings: Board) -> dict[str, Any]:
     leader = sections.leader_of(evidence)
     title, lead = sections.headline(evidence, leader)
     looks = {run.name: look for look, run in enumerate(evidence.runs)}
+    aside = {NOISY, *(run.name for run in evidence.runs if run.oracle)}
     entries = published()
     middle = ranks(leader.quality["si_snri_data"], 1) if leader else []
     clip = evidence.clips[middle[0][1] if middle else 0]
@@ -64,7 +71,8 @@ def _content(evidence: Evidence, settings: Board) -> dict[str, Any]:
         "leader": leader.name if leader else None,
         "figures": sections.key_figures(evidence, leader) if leader else [],
         "looks": looks,
-        "tables": [(title, columns, table_rows(rows(evidence), columns)) for title, columns in TABLES],
+        "oracles": [run.name for run in evidence.runs if run.oracle],
+        "tables": [(title, columns, table_rows(rows(evidence), columns, aside)) for title, columns in TABLES],
         "clips": len(evidence.clips),
         "power": sections.against_power(evidence, entries) if evidence.runs else None,
         "latency": sections.against_latency(evidence, entries) if evidence.runs else None,

@@ -68,8 +68,8 @@ def scatter(points: Sequence[Point], published: Sequence[Published], axis: Axis)
         axes(canvas, x, y, marks, "SI-SNR improvement, dB", axis.title)
         labels = Labels(x.stop, canvas.height - 42)
         canvas.line(x.start, y(REQUIRED_DB), x.stop, y(REQUIRED_DB), "rule")
-        canvas.text(x.stop, y(REQUIRED_DB) - 6, "required: 3 dB", "small", "end")
-        labels.taken.append((x.stop - 90, y(REQUIRED_DB) - 18, x.stop, y(REQUIRED_DB) + 2))
+        canvas.text(x.start + 4, y(REQUIRED_DB) - 6, "required: 3 dB", "small")
+        labels.taken.append((x.start, y(REQUIRED_DB) - 18, x.start + 94, y(REQUIRED_DB) + 2))
         if axis.limit is not None:
             canvas.line(x(axis.limit), y.start, x(axis.limit), y.stop, "rule")
             text = f"allowed: {axis.limit:g} {axis.unit}"

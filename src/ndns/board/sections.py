@@ -9,7 +9,7 @@ from markupsafe import Markup
 from ndns.board import charts
 from ndns.board import chip as pictures
 from ndns.board.columns import Column, number, shown
-from ndns.board.inputs import COST, Evidence, System, figure
+from ndns.board.inputs import Evidence, System, figure
 from ndns.board.published import Published
 from ndns.board.scatter import Axis, Point, scatter
 from ndns.board.table import algorithmic_ms, estimate
@@ -21,8 +21,9 @@ ALLOWED_MS = 40.0
 
 
 def leader_of(evidence: Evidence) -> System | None:
-    """Return the run with the highest mean SI-SNR improvement, None if there is no run."""
-    scored = [(value.mean, run) for run in evidence.runs if (value := estimate(run.quality["si_snri_data"]))]
+    """Return the run with the highest mean SI-SNR improvement, oracles aside; None if there is no run."""
+    runs = [run for run in evidence.runs if not run.oracle]
+    scored = [(value.mean, run) for run in runs if (value := estimate(run.quality["si_snri_data"]))]
     return max(scored, key=lambda pair: pair[0])[1] if scored else None
 
 
@@ -62,16 +63,23 @@ def key_figures(evidence: Evidence, leader: System) -> list[dict[str, Any]]:
             before = estimate(evidence.noisy.quality[metric]) if evidence.noisy else None
             note = f"noisy mixture {number(before.mean, 2)}" if before else ""
             figures.append(_figure(title, number(value.mean, 2), unit, note))
-    if leader.cost and None not in [figure(leader.cost, key) for key in COST]:
-        latency = leader.cost["latency"]["total_ms"]
-        allowed = f"limit {ALLOWED_MS:g}, pipeline +{leader.cost['latency']['pipeline_ms']:.0f}"
-        counted = f"counted {leader.cost['power_proxy_events_ops_s'] / 1e6:.1f}"
-        parameters = f"{leader.cost['parameters'] / 1e3:,.0f} k parameters".replace(",", " ")
-        figures += [
-            _figure("Power proxy", f"{leader.cost['power_proxy_ops_s'] / 1e6:.1f}", "M-Ops/s", counted),
-            _figure("Latency", f"{latency:.1f}", "ms", allowed, met=latency <= ALLOWED_MS),
-            _figure("Size", f"{leader.cost['size_kb']:,.0f}".replace(",", " "), "KB", parameters),
-        ]
+    return figures + _cost_figures(leader)
+
+
+def _cost_figures(leader: System) -> list[dict[str, Any]]:
+    keys = ("power_proxy_ops_s", "power_proxy_events_ops_s", "latency.total_ms", "latency.pipeline_ms")
+    power, counted, latency, pipeline = (figure(leader.cost, key) for key in keys)
+    size, parameters = figure(leader.cost, "size_kb"), figure(leader.cost, "parameters")
+    figures = []
+    if power:
+        note = f"counted {counted / 1e6:.1f}" if counted else ""
+        figures.append(_figure("Power proxy", f"{power / 1e6:.1f}", "M-Ops/s", note))
+    if latency:
+        allowed = f"limit {ALLOWED_MS:g}" + (f", pipeline +{pipeline:.0f}" if pipeline else "")
+        figures.append(_figure("Latency", f"{latency:.1f}", "ms", allowed, met=latency <= ALLOWED_MS))
+    if size:
+        note = f"{parameters / 1e3:,.0f} k parameters".replace(",", " ") if parameters else ""
+        figures.append(_figure("Size", f"{size:,.0f}".replace(",", " "), "KB", note))
     return figures
 
 

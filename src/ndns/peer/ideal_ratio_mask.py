@@ -18,6 +18,7 @@ class IdealRatioMask:
             buffer_ms=milliseconds(FRAMES.n_fft),
             removed_samples=FRAMES.overlap,
             step_s=FRAMES.hop / 16_000,
+            oracle=True,
             note="oracle: knows the clean speech",
         )
 

@@ -161,5 +161,6 @@ def figures(peer: Peer, done: list[dict[str, Any]], lag_s: float | None) -> dict
         "step_s": facts.step_s,
         "clips": len(done),
         "limited_samples": sum(made["limited"] for made in done),
+        "oracle": facts.oracle,
         "note": facts.note,
     }
