@@ -41,7 +41,7 @@ def evidence_of(study, **names):
 class Tags(HTMLParser):
     """Collects start tags and checks that they are closed in order."""
 
-    VOID = ("meta", "link", "img", "input", "br", "path", "circle", "polygon", "polyline", "line")
+    VOID = ("meta", "link", "img", "input", "br", "wbr", "path", "circle", "polygon", "polyline", "line")
 
     def __init__(self, html: str) -> None:
         super().__init__()
