@@ -1,7 +1,6 @@
-"""Two runs in one checkout, a tampered result, a clock that was set back: nothing lost, nothing stale in silence."""
+"""Two runs in one checkout, a tampered result: nothing lost, nothing stale in silence."""
 
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -53,24 +52,3 @@ def test_a_tampered_result_is_told_though_snakemake_sees_nothing(checkout):
     assert told.returncode == 1
     assert "input results/tiny/mix/val.csv has other content than when the job read it" in told.stdout
     assert "Snakemake does not notice, since it trusts times" in told.stdout
-
-
-@pytest.mark.skipif(shutil.which("faketime") is None, reason="the program faketime is absent (Debian: faketime)")
-def test_a_clock_that_was_set_back(checkout):
-    """A day back, a changed setting runs again what depends on it; back in time, it is current."""
-    study = checkout.folder / "tiny.yaml"
-    study.write_text(study.read_text().replace("dnsmos: false", "dnsmos: false, pesq: false"))
-    run = subprocess.run(
-        ["faketime", "-f", "-1d", *checkout.snakemake_command("--", SCORES)],
-        cwd=checkout.folder,
-        env=checkout.environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, said(run)
-    assert (checkout.folder / SCORES).stat().st_mtime < time.time() - 80_000
-    header, row, *_ = (checkout.folder / SCORES).read_text().splitlines()
-    assert row.split(",")[header.split(",").index("pesq")] == ""
-    again = checkout.snakemake("--dry-run", SCORES)
-    assert "Nothing to be done" in said(again), said(again)
