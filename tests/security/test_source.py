@@ -36,8 +36,16 @@ REQUIRED = {
 LATEX = {"board/write_up.py": ["jinja2.Environment without autoescape=True"]}
 """Text that is no HTML; its filter `tex` escapes (tests/board/test_entry.py)."""
 MODULES = {"shelve", "marshal", "dill", "cloudpickle", "joblib"}
-VALIDATED = {"threads", "log", "wildcards.split", "params.backend", "params.mode", "params.seed", "params.source"} | {
-    "params.study"
+VALIDATED = {
+    "threads",
+    "log",
+    "wildcards.split",
+    "wildcards.shard",
+    "params.backend",
+    "params.mode",
+    "params.seed",
+    "params.source",
+    "params.study",
 }
 """Values in shell commands that need no quotes: numbers, and words that the types of settings admit."""
 
