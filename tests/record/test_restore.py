@@ -1,5 +1,6 @@
 """A clone at another path, restored without a network: nothing to do, until something changes."""
 
+import os
 import re
 from pathlib import Path
 
@@ -115,6 +116,21 @@ def test_changed_results_are_not_overwritten_unless_told(clone):
     assert result.returncode == 0, said(result)
     assert scores.read_bytes() == recorded
     assert planned(clone) == set()
+
+
+def test_a_change_that_keeps_size_and_time_is_found_and_overwritten(clone):
+    """DVC, like Snakemake, trusts them where it has seen the file before."""
+    assert offline(clone, "restore", "tiny").returncode == 0
+    scores = clone.folder / SCORES
+    recorded, stat = scores.read_bytes(), scores.stat()
+    scores.write_bytes(recorded.replace(b"val_00000", b"val_00009"))
+    os.utime(scores, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    result = offline(clone, "restore", "tiny")
+    assert result.returncode == 2, said(result)
+    assert f"{SCORES}: is not what was recorded (1 such files); `ndns restore --force` fetches it" in result.stderr
+    result = offline(clone, "restore", "tiny", "--force")
+    assert result.returncode == 0, said(result)
+    assert scores.read_bytes() == recorded
 
 
 def test_derived_files_that_come_out_otherwise_are_not_taken(clone):

@@ -147,9 +147,9 @@ def tamper(checkout: Story) -> str:
 
 
 def caught(checkout: Story, name: str) -> None:
-    """DVC and the verification see what Snakemake does not."""
+    """Snakemake and DVC trust size and time; what reads the content sees it."""
     checkout.snakemake("--dry-run", says="Nothing to be done")
-    checkout.dvc_status("modified")
+    checkout.ndns("explain", name, "--study", checkout.study, code=1, says="not the bytes that were recorded")
     checkout.ndns(
         "verify", name, "--study", checkout.config, "--json", "found.json", code=1, says="1 of 1 artifacts do not hold"
     )
@@ -160,7 +160,7 @@ def caught(checkout: Story, name: str) -> None:
 
 def mended(checkout: Story, name: str) -> None:
     """The record gives the file back."""
-    checkout.ndns("restore", checkout.study, code=2, says="differs from what is recorded")
+    checkout.ndns("restore", checkout.study, code=2, says="is not what was recorded")
     checkout.ndns("restore", checkout.study, "--force", says="as recorded")
     nothing_to_do(checkout)
     checkout.ndns("verify", name, "--study", checkout.config, says="hold what is claimed")

@@ -48,6 +48,12 @@ def restore(
             for source in registry.kept():
                 source.verified()
         outs = [out["path"] for stage in wanted for out in dvcfile.locked(root)[stage]["outs"]]
+        unseen = [path for study in configs for path in _wrong(root, study, outs)] if force else []
+        if unseen:  # DVC takes a file of the same size and time for the same
+            for path in unseen:
+                (root / path).unlink(missing_ok=True)
+            with store.repository(root) as repo:
+                store.pull(repo, wanted, remote, force)
         for study in configs:
             _install(root, study, outs)
     return [_state(find(root, config, overrides)) for config in configs.values()]
@@ -89,16 +95,21 @@ def _install(root: Path, study: str, outs: list[str]) -> None:
     Raises:
         UserError: a file is absent or not the recorded one.
     """
-    published = jobs.load(root / JOBS.format(study=study))
-    places = [*map(Path, outs)]
-    fetched = {p: h for p, h in published.files.items() if any(Path(p).is_relative_to(place) for place in places)}
-    wrong = [p for p, h in fetched.items() if not (root / p).is_file() or sha256_file(root / p) != h]
+    wrong = _wrong(root, study, outs)
     if wrong:
         raise UserError(
             f"{wrong[0]}: is not what was recorded ({len(wrong)} such files); `ndns restore --force` fetches it."
         )
+    published = jobs.load(root / JOBS.format(study=study))
     jobs.install(root, published.jobs)
     jobs.settle(root, published.jobs)
+
+
+def _wrong(root: Path, study: str, outs: list[str]) -> list[str]:
+    """Return the recorded files that were fetched and are absent or not as recorded, by content."""
+    published, places = jobs.load(root / JOBS.format(study=study)), [*map(Path, outs)]
+    fetched = {p: h for p, h in published.files.items() if any(Path(p).is_relative_to(place) for place in places)}
+    return [p for p, h in fetched.items() if not (root / p).is_file() or sha256_file(root / p) != h]
 
 
 def _state(study: Recorded) -> Restored:
