@@ -86,6 +86,13 @@ def test_one_value_changed_in_each_stage_is_caught_and_named(checkout):
         assert path in result.stdout
 
 
+def test_what_comes_before_the_first_stage_is_taken_as_it_is(checkout, tmp_path):
+    scratch = tmp_path / "scratch"
+    result = checkout.ndns("verify", "quantize", *TINY, "--from", "quantize", "--scratch", str(scratch))
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert [path.name for path in (scratch / "logs/tiny").iterdir()] == ["quantize_sdnn-seed1.log"]
+
+
 def test_a_swapped_and_a_lost_clip_are_caught(checkout):
     clips = checkout.folder / "results/tiny/mix/val"
     shards = sorted(

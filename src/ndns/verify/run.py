@@ -108,7 +108,7 @@ def verify(inquiry: Inquiry, verification: Verification, say: Callable[[str], No
         wanted = [r.path for r in computed if STAGES.index(r.stage) < inquiry.aim.last or inquiry.aim.needs(r.path)]
         if not wanted:
             continue
-        _settle(inquiry.scratch.folder, [record.path for record in records])
+        _settle(inquiry.scratch.folder, records)
         say(f"computing {', '.join(dict.fromkeys(record.stage for record in computed))}")
         inquiry.scratch.compute(wanted)
         say("comparing")
@@ -162,12 +162,17 @@ def _compared(inquiry: Inquiry, stages: set[str]) -> list[str]:
     return found
 
 
-def _settle(folder: Path, outputs: list[str]) -> None:
-    """Give outputs times in the order of the stages, so that none seems older than what it was made from."""
+def _settle(folder: Path, records: list[Record]) -> None:
+    """Give outputs times in the order of the work, so that none seems older than what it was made from.
+
+    That is the order of the stages, and within a stage that in which its jobs ended: a job of an earlier stage may have
+    run again later, with the same result.
+    """
     start = time.time_ns() - 10**9
-    for place, path in enumerate(outputs):
-        if (folder / path).is_file():
-            os.utime(folder / path, ns=(start + place * 1000,) * 2)
+    ordered = sorted(records, key=lambda record: (STAGES.index(record.stage), record.job["endtime"]))
+    for place, record in enumerate(ordered):
+        if (folder / record.path).is_file():
+            os.utime(folder / record.path, ns=(start + place * 1000,) * 2)
 
 
 def _judge(inquiry: Inquiry, verification: Verification, path: str) -> Outcome:
