@@ -2,6 +2,8 @@
 
 import pytest
 
+from ..pages import size, wait
+
 pytestmark = pytest.mark.browser
 
 
@@ -15,26 +17,11 @@ def page(browser, report):
     return browser
 
 
-def size(browser, width: int, scheme: str = "light") -> None:
-    """Set the width of the page in px and the colour scheme that the reader prefers."""
-    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-
-
 def names(page) -> list[str]:
     """First column of the quality table as shown."""
     return page.execute_script(
         "return [...document.querySelectorAll('#results table')[0].tBodies[0].rows].map(r => r.cells[0].dataset.sort)"
     )
-
-
-def wait(page, condition: str) -> None:
-    """Wait until a JavaScript expression holds."""
-    from selenium.webdriver.support.ui import WebDriverWait
-
-    WebDriverWait(page, 10, poll_frequency=0.05).until(lambda driver: driver.execute_script(f"return {condition}"))
 
 
 def test_a_heading_sorts_by_click_and_by_keyboard(page):

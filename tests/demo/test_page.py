@@ -2,11 +2,16 @@
 
 import base64
 import json
+from functools import partial
 
 import numpy as np
 import pytest
 
+from .. import pages
+from ..pages import size
+
 pytestmark = pytest.mark.browser
+wait = partial(pages.wait, seconds=40)
 FINISHED = "document.querySelectorAll('#scenarios tbody tr').length == 4"
 
 
@@ -19,21 +24,6 @@ def page(browser, server):
     browser.get(server.url)
     wait(browser, "document.querySelectorAll('#model option').length > 0")
     return browser
-
-
-def size(browser, width: int, scheme: str = "light") -> None:
-    """Set the width of the page in px and the colour scheme that the reader prefers."""
-    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-
-
-def wait(page, condition: str) -> None:
-    """Wait until a JavaScript expression holds."""
-    from selenium.webdriver.support.ui import WebDriverWait
-
-    WebDriverWait(page, 40, poll_frequency=0.05).until(lambda driver: driver.execute_script(f"return {condition}"))
 
 
 def drop(page, content: bytes, name: str) -> None:

@@ -1,6 +1,8 @@
 """A tiny mixture in the mix stage's format: tones that beat in noise of low frequency."""
 
 import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 
 from ndns.audio.io import RATE, limit_to_pcm16, pcm_sha256, write_pcm16
 from ndns.files import write_csv
+from ndns.train.learner import Chronicle
 
 FILES = ["noisy", "clean", "noise"]
 COLUMNS = ["clip", *FILES, "seconds", "snr_db", "level_dbfs", "speaker", "noise_label", *(f"{n}_sha256" for n in FILES)]
@@ -81,3 +84,24 @@ def corpora(tmp_path_factory) -> list[Path]:
     further = {"train/speech/other.flac": voice(1.5, 333.0), "train/speech/copy.flac": first["val/speech/hidden.flac"]}
     folder = tmp_path_factory.mktemp("corpora")
     return [write_corpus(folder / "first", first), write_corpus(folder / "further", further)]
+
+
+@pytest.fixture
+def power_cut(monkeypatch) -> Callable[[], AbstractContextManager]:
+    """A block whose training run has to end, by an exception, after its second epoch was saved."""
+
+    @contextmanager
+    def block():
+        save = Chronicle.on_train_epoch_end
+
+        def interrupted(chronicle, trainer, learner):
+            save(chronicle, trainer, learner)
+            if trainer.current_epoch == 1:
+                raise RuntimeError("power cut")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Chronicle, "on_train_epoch_end", interrupted)
+            with pytest.raises(RuntimeError, match="power cut"):
+                yield
+
+    return block

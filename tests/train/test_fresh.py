@@ -18,7 +18,6 @@ from ndns.errors import UserError
 from ndns.mixing.draw import SILENCE, Segment
 from ndns.train.data import EpochOrder
 from ndns.train.fresh import KNOTS_HZ, MARGIN, FreshClips, Part, Recipe, Room
-from ndns.train.learner import Chronicle
 from ndns.train.run import train
 
 SETTINGS = Fresh(clips=6, seconds=1.0, families=["pink", "hum", "typing", "babble", "switched"], room_share=0.3)
@@ -139,7 +138,7 @@ def settings(**fresh):
     return TrainedModel(network={"hidden": 24}, train={"epochs": 4, "batch": 2, "threads": 1, "fresh": section})
 
 
-def test_an_interrupted_run_hears_the_same(mix, corpora, tmp_path, monkeypatch):
+def test_an_interrupted_run_hears_the_same(mix, corpora, tmp_path, power_cut):
     def run(name, **changes):
         model = settings()
         model = model.model_copy(update={"train": model.train.model_copy(update=changes)})
@@ -147,17 +146,8 @@ def test_an_interrupted_run_hears_the_same(mix, corpora, tmp_path, monkeypatch):
         return models.load(tmp_path / name / "checkpoint.safetensors").state_dict()
 
     whole = run("whole")
-    save = Chronicle.on_train_epoch_end
-
-    def interrupted(chronicle, trainer, learner):
-        save(chronicle, trainer, learner)
-        if trainer.current_epoch == 1:
-            raise RuntimeError("power cut")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Chronicle, "on_train_epoch_end", interrupted)
-        with pytest.raises(RuntimeError, match="power cut"):
-            run("cut")
+    with power_cut():
+        run("cut")
     cut = run("cut")
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
     assert (tmp_path / "whole/history.csv").read_bytes() == (tmp_path / "cut/history.csv").read_bytes()

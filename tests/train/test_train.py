@@ -14,7 +14,6 @@ from ndns import models
 from ndns.config import TrainedModel
 from ndns.errors import UserError
 from ndns.files import read_csv
-from ndns.train.learner import Chronicle
 from ndns.train.run import train
 
 SMALL = {"hidden": 24}
@@ -80,23 +79,14 @@ def test_terminated_then_kill_9_then_the_same_command(mix, tmp_path):
 
 
 @pytest.mark.parametrize("network", ["sdnn", "s5"])
-def test_an_interrupted_run_ends_like_a_whole_one(mix, tmp_path, monkeypatch, network):
+def test_an_interrupted_run_ends_like_a_whole_one(mix, tmp_path, power_cut, network):
     """Dropout, schedule, pruning and batch statistics go on where they stopped, too."""
     sparse = {"density": 0.3, "start": 0.1, "end": 0.6}
     kinds = {"sdnn": SMALL, "s5": {"kind": "s5", "width": 0.0625, "dropout": 0.2, "sparsity": sparse}}
     chosen = {"network": kinds[network], "epochs": 4, "schedule": "cosine", "warmup": 0.2, "crop_seconds": 0.5}
     whole = run(mix, tmp_path / "whole", **chosen)
-    save = Chronicle.on_train_epoch_end
-
-    def interrupted(chronicle, trainer, learner):
-        save(chronicle, trainer, learner)
-        if trainer.current_epoch == 1:
-            raise RuntimeError("power cut")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Chronicle, "on_train_epoch_end", interrupted)
-        with pytest.raises(RuntimeError, match="power cut"):
-            run(mix, tmp_path / "cut", **chosen)
+    with power_cut():
+        run(mix, tmp_path / "cut", **chosen)
     torch.manual_seed(99)
     assert equal(run(mix, tmp_path / "cut", **chosen), whole)
     histories = [(tmp_path / name / "history.csv").read_bytes() for name in ("whole", "cut")]
