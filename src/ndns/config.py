@@ -15,7 +15,7 @@ from ndns.audio.stft import Frames
 from ndns.config_peer import Peer
 from ndns.config_train import Train
 from ndns.errors import UserError
-from ndns.validation import Section, load_yaml, validated
+from ndns.validation import Section, check_ranges, load_yaml, validated
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 
@@ -102,10 +102,7 @@ class Mix(Section):
 
     @model_validator(mode="after")
     def _ordered(self) -> "Mix":
-        for key in ("snr_db", "level_dbfs"):
-            low, high = getattr(self, key)
-            if low > high:
-                raise ValueError(f"{key}: the lower bound {low} is above the upper bound {high}")
+        check_ranges(self, "snr_db", "level_dbfs")
         if self.level_dbfs[1] > 0:
             raise ValueError(f"level_dbfs: {self.level_dbfs[1]} is above full scale")
         return self

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ndns.validation import Section
+from ndns.validation import Section, check_ranges
 
 
 class Fresh(Section):
@@ -44,10 +44,7 @@ class Fresh(Section):
 
     @model_validator(mode="after")
     def _possible(self) -> "Fresh":
-        for key in ("snr_db", "level_dbfs"):
-            low, high = getattr(self, key)
-            if low > high:
-                raise ValueError(f"{key}: the lower bound {low} is above the upper bound {high}")
+        check_ranges(self, "snr_db", "level_dbfs")
         return self
 
 

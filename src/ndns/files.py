@@ -6,10 +6,11 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import itemgetter
 from pathlib import Path
+from typing import TextIO
 
 from ndns.errors import UserError
 
@@ -95,19 +96,10 @@ def read_csv(path: str | Path, required: Iterable[str] = ()) -> list[dict[str, s
         UserError: the file is missing, not UTF-8, or lacks a required column.
     """
     path = Path(path)
-    try:
-        with open(path, encoding="utf-8", newline="") as handle:
-            reader = csv.DictReader(handle)
-            missing = [name for name in required if name not in (reader.fieldnames or [])]
-            if missing:
-                raise UserError(
-                    f"{path}: the column {missing[0]!r} is missing; found {reader.fieldnames or 'no header'}."
-                )
-            return list(reader)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file.") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: not a UTF-8 CSV table ({error}).") from None
+    with _table(path) as handle:
+        reader = csv.DictReader(handle)
+        _check_columns(path, reader.fieldnames, required)
+        return list(reader)
 
 
 def read_columns(path: str | Path, columns: list[str]) -> Iterator[tuple[str, ...]]:
@@ -117,17 +109,28 @@ def read_columns(path: str | Path, columns: list[str]) -> Iterator[tuple[str, ..
         UserError: as `read_csv`, or a row is too short.
     """
     path = Path(path)
+    with _table(path) as handle:
+        reader = csv.reader(handle)
+        header = next(reader, [])
+        _check_columns(path, header, columns)
+        try:
+            yield from map(itemgetter(*map(header.index, columns)), filter(None, reader))
+        except IndexError:
+            raise UserError(f"{path}: line {reader.line_num} has too few cells.") from None
+
+
+@contextmanager
+def _table(path: Path) -> Iterator[TextIO]:
     try:
         with open(path, encoding="utf-8", newline="") as handle:
-            reader = csv.reader(handle)
-            header = next(reader, [])
-            missing = [name for name in columns if name not in header]
-            if missing:
-                raise UserError(f"{path}: the column {missing[0]!r} is missing; found {header or 'no header'}.")
-            yield from map(itemgetter(*map(header.index, columns)), filter(None, reader))
+            yield handle
     except FileNotFoundError:
         raise UserError(f"{path}: no such file.") from None
-    except IndexError:
-        raise UserError(f"{path}: line {reader.line_num} has too few cells.") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: not a UTF-8 CSV table ({error}).") from None
+
+
+def _check_columns(path: Path, header: Sequence[str] | None, required: Iterable[str]) -> None:
+    for name in required:
+        if name not in (header or []):
+            raise UserError(f"{path}: the column {name!r} is missing; found {header or 'no header'}.")

@@ -19,6 +19,14 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+def check_ranges(section: Section, *keys: str) -> None:
+    """Raise ValueError if the range `(low, high)` under one of the keys has its bounds the wrong way round."""
+    for key in keys:
+        low, high = getattr(section, key)
+        if low > high:
+            raise ValueError(f"{key}: the lower bound {low} is above the upper bound {high}")
+
+
 def load_yaml(path: str | Path) -> dict[str, Any]:
     """Read a YAML (or JSON) mapping.
 

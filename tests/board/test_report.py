@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ndns.audio.io import read_pcm16, write_pcm16
+from ndns.audio.spectrogram import decibels
 from ndns.board import compare, listen, sections
 from ndns.board.inputs import pairs, read_evidence
 from ndns.board.report import render
@@ -181,7 +182,7 @@ def test_players_hold_best_median_worst_with_one_gain(study, evidence):
 def test_spectrogram_shows_a_tone_where_it_is(tmp_path):
     tone = np.sin(2 * np.pi * 2000 * np.arange(16000) / 16000)
     tone[8000:] = 0
-    picture = np.clip((listen._decibels(tone) + 40) / 70, 0, 1)
+    picture = np.clip((decibels(tone) + 40) / 70, 0, 1)
     pixels = matplotlib.image.imread(io.BytesIO(base64.b64decode(listen._image_url(picture).split(",")[1])))
     assert pixels.shape[0] == 128
     brightness = pixels[..., :3].sum(axis=2)

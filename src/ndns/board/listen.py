@@ -1,24 +1,21 @@
 """Clips to listen to: which ones, their sound as FLAC and their spectrograms as PNG, both as data URLs."""
 
 import base64
-import io
 import math
 import struct
 import zlib
 from dataclasses import dataclass
 
 import numpy as np
-import soundfile
 
-from ndns.audio.io import RATE, limit_to_pcm16, read_pcm16
-from ndns.audio.stft import Frames, encode, magnitude
+from ndns.audio.io import RATE, encode_pcm16, limit_to_pcm16, read_pcm16
+from ndns.audio.spectrogram import COLUMNS, ROWS, decibels
 from ndns.board.inputs import Clip, Evidence, System
 from ndns.errors import UserError
 
 AUDIO_BUDGET, IMAGE_BUDGET = 5_500_000, 2_000_000
 """Bytes of 16-bit samples and of pixels that a report may hold: with base64 it stays below 10 MB even for noise."""
 MOST_SECONDS = 12.0
-ROWS, COLUMNS = 128, 640
 RANGE_DB = 70.0
 LEVELS = 64
 RAMP = ((0, 0, 4), (28, 16, 68), (79, 18, 123), (129, 37, 129), (181, 54, 122), (229, 80, 100), (251, 135, 97))
@@ -89,7 +86,7 @@ def _player(evidence: Evidence, leader: System, rank: str, index: int, samples: 
         sounds.append(pcm)
     sounds = [pcm[:samples].astype(np.float64) / 32768 for pcm in sounds]
     gain = min(0.9 / max(1e-4, max(np.abs(sound).max(initial=0) for sound in sounds)), 10**1.5)
-    spectra = [_decibels(gain * sound, columns) for sound in sounds]
+    spectra = [decibels(gain * sound, columns) for sound in sounds]
     top = max(spectrum.max() for spectrum in spectra)
     tracks = [
         Track(
@@ -110,20 +107,8 @@ def _rank(place: int, total: int) -> str:
     return "Median" if place == (total - 1) // 2 else f"Rank {place + 1} of {total}"
 
 
-def _decibels(sound: np.ndarray, columns: int = COLUMNS) -> np.ndarray:
-    """Power spectrogram in dB `(row, column)`, high frequencies first, averaged down to at most `columns`."""
-    power = magnitude(encode(sound, Frames(512, 128, "sqrt_hann")))[1:] ** 2
-    power = power.reshape(ROWS, -1, power.shape[1]).mean(axis=1)
-    if power.shape[1] > columns:
-        edges = np.linspace(0, power.shape[1], columns + 1).astype(int)
-        power = np.add.reduceat(power, edges[:-1], axis=1) / np.diff(edges)
-    return 10 * np.log10(power[::-1] + 1e-10)
-
-
 def _audio_url(sound: np.ndarray) -> str:
-    buffer = io.BytesIO()
-    soundfile.write(buffer, limit_to_pcm16(sound)[0], RATE, format="FLAC", subtype="PCM_16")
-    return "data:audio/flac;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return "data:audio/flac;base64," + base64.b64encode(encode_pcm16(limit_to_pcm16(sound)[0])).decode()
 
 
 def _image_url(values: np.ndarray) -> str:

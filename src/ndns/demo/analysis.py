@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 import soundfile
 
-from ndns.audio.io import RATE, limit_to_pcm16, resample, to_mono
-from ndns.audio.stft import Frames, encode, magnitude
+from ndns.audio.io import RATE, encode_pcm16, limit_to_pcm16, resample, to_mono
+from ndns.audio.spectrogram import ROWS, binned, decibels
 from ndns.errors import UserError
 from ndns.loihi2 import scenarios, timing
 from ndns.loihi2.cores import Placement, place, populations
@@ -27,7 +27,6 @@ MOST_SAMPLES = 24_000_000
 CHIPS = (1, 8)
 """Chips that are tried, fewest first; 8 are on the largest board."""
 WARM_UP_S = 0.3
-ROWS, COLUMNS = 128, 640
 BARS = 240
 RANGE_DB = 70.0
 SILENCE_DB = -120.0
@@ -200,21 +199,6 @@ def operations(program: Program, seen: Seen, step_s: float) -> float:
     return power_proxy(float(seen.synops_per_step.sum(axis=0).mean()), neurons, step_s)
 
 
-def decibels(sound: np.ndarray) -> np.ndarray:
-    """Return the power spectrogram in dB `(ROWS, column)`, high frequencies first, at most `COLUMNS` wide."""
-    power = magnitude(encode(sound, Frames(512, 128, "sqrt_hann")))[1:] ** 2
-    power = binned(power.reshape(ROWS, -1, power.shape[1]).mean(axis=1), COLUMNS)
-    return 10 * np.log10(power[::-1] + 1e-10)
-
-
-def binned(values: np.ndarray, most: int) -> np.ndarray:
-    """Average `(row, column)` down to at most `most` columns."""
-    if values.shape[1] <= most:
-        return values
-    edges = np.linspace(0, values.shape[1], most + 1).astype(int)
-    return np.add.reduceat(values, edges[:-1], axis=1) / np.diff(edges)
-
-
 def level_dbfs(sound: np.ndarray) -> float:
     """Return the RMS level in dB of full scale, not below `SILENCE_DB`."""
     power = float((sound**2).mean())
@@ -228,6 +212,4 @@ def bytes_of(values: np.ndarray) -> str:
 
 def wav(sound: np.ndarray) -> str:
     """Return samples as base64 of a 16-bit WAV file."""
-    buffer = io.BytesIO()
-    soundfile.write(buffer, limit_to_pcm16(sound)[0], RATE, format="WAV", subtype="PCM_16")
-    return base64.b64encode(buffer.getvalue()).decode()
+    return base64.b64encode(encode_pcm16(limit_to_pcm16(sound)[0], kind="wav")).decode()

@@ -9,9 +9,9 @@ from ndns.config import Mix
 from ndns.errors import UserError
 from ndns.mixing.clip import render_clip
 from ndns.mixing.corpus import Pool, Recording, manifest_root, read_corpus, read_recordings
-from ndns.mixing.draw import SILENCE, Segment, length, parse_segments
+from ndns.mixing.draw import SILENCE, length
 from ndns.mixing.levels import Mixture
-from ndns.mixing.plan import Row, other_settings, parse_clip, planned_clip, read_rows
+from ndns.mixing.plan import Row, other_settings, parse_clip, planned_clip, read_rows, segments_in
 from ndns.mixing.released_clip import folder_of, join, planned_released, render_released
 from ndns.mixing.sources import Sources
 
@@ -60,7 +60,8 @@ class PlanClips:
         self._root = manifest_root(manifest)
         self._recordings: dict[str, Recording] = {}
         if mix.method == "true_snr":
-            paths = {segment.path for row in self._rows for segment in _segments(row, plan)} - {SILENCE}
+            kinds = ((row, kind) for row in self._rows for kind in ("speech", "noise"))
+            paths = {segment.path for row, kind in kinds for segment in segments_in(row, kind, plan)} - {SILENCE}
             self._recordings = read_recordings(manifest, split, paths)
             self._check(paths)
 
@@ -93,11 +94,7 @@ class PlanClips:
         return Made(about, render_released(planned, self._root), 0)
 
     def _given(self, row: Row) -> Made:
-        clip = parse_clip(row, self._plan)
-        try:
-            noisy = parse_segments(row["noisy"])
-        except (ValueError, TypeError, AttributeError):
-            raise UserError(f"{self._plan}: the row of {clip.clip!r} is broken; run `ndns mix plan` again.") from None
+        clip, noisy = parse_clip(row, self._plan), segments_in(row, "noisy", self._plan)
         if clip.samples != length(self._mix.seconds):
             raise other_settings(self._plan)
         values = [clip.seconds, clip.snr_db, clip.level_dbfs, "", clip.noise_label]
@@ -122,10 +119,3 @@ class PlanClips:
                 f"{self._plan}: its recording {path} is not among the usable ones of the split {self._split!r}; "
                 "run `ndns mix plan` again."
             )
-
-
-def _segments(row: Row, plan: Path) -> list[Segment]:
-    try:
-        return [*parse_segments(row["speech"]), *parse_segments(row["noise"])]
-    except (ValueError, TypeError, AttributeError):
-        raise UserError(f"{plan}: the row of {row['clip']!r} is broken; run `ndns mix plan` again.") from None

@@ -6,7 +6,7 @@ from ndns.config import Mix
 from ndns.errors import UserError
 from ndns.files import read_csv
 from ndns.mixing.corpus import SPLITS
-from ndns.mixing.draw import Clip, parse_segments
+from ndns.mixing.draw import Clip, Segment, parse_segments
 
 COLUMNS = ["clip", "split", "seed", "seconds", "snr_db", "level_dbfs", "speech", "noise", "noise_label"]
 RELEASED_COLUMNS = [*COLUMNS, "drawn_level", "true_snr_db", "active_snr_db", "name", "sources"]
@@ -36,9 +36,8 @@ def read_rows(path: Path, split: str, mix: Mix) -> list[Row]:
     """
     if split not in SPLITS:
         raise UserError(f"--split: {split!r} is unknown; take train or val.")
-    released = mix.method == "released"
     rows = [row for row in read_csv(path, columns(mix)) if row["split"] == split]
-    first = mix.released.first if released else 0
+    first = mix.released.first if mix.method == "released" else 0
     names = [f"{split}_{first + index:05d}" for index in range(mix.clips(split))]
     if [row["clip"] for row in rows] != names:
         raise other_settings(path)
@@ -62,14 +61,10 @@ def planned_clip(row: Row, path: Path, mix: Mix) -> Clip:
     """
     clip = parse_clip(row, path)
     seed = (mix.seed, SPLITS.index(clip.split), int(clip.clip.rsplit("_", 1)[1]))
-    ranges = ((mix.snr_db, clip.snr_db), (mix.level_dbfs, clip.level_dbfs))
-    within = clip.seconds == mix.seconds and all(abs(level) <= mix.drift_db for level in clip.drift_db)
-    within = (
-        within
-        and (mix.rooms is not None or not clip.room)
-        and all(low <= value <= high for (low, high), value in ranges)
-    )
-    if clip.seed != seed or not within:
+    ranges = [(mix.snr_db, clip.snr_db), (mix.level_dbfs, clip.level_dbfs)]
+    ranges += [((-mix.drift_db, mix.drift_db), level) for level in clip.drift_db]
+    within = all(low <= value <= high for (low, high), value in ranges)
+    if (clip.seed, clip.seconds) != (seed, mix.seconds) or not within or (clip.room and mix.rooms is None):
         raise other_settings(path)
     return clip
 
@@ -77,6 +72,11 @@ def planned_clip(row: Row, path: Path, mix: Mix) -> Clip:
 def other_settings(path: Path) -> UserError:
     """Return the error for a plan that does not fit the settings."""
     return UserError(f"{path}: was drawn with other settings; run `ndns mix plan` again.")
+
+
+def broken(path: Path, row: Row) -> UserError:
+    """Return the error for a row that cannot be parsed."""
+    return UserError(f"{path}: the row of {row['clip']!r} is broken; run `ndns mix plan` again.")
 
 
 def parse_clip(row: Row, path: Path) -> Clip:
@@ -96,5 +96,17 @@ def parse_clip(row: Row, path: Path) -> Clip:
     except (ValueError, TypeError, AttributeError):
         whole = False
     if not whole:
-        raise UserError(f"{path}: the row of {row['clip']!r} is broken; run `ndns mix plan` again.")
+        raise broken(path, row)
     return clip
+
+
+def segments_in(row: Row, column: str, path: Path) -> tuple[Segment, ...]:
+    """Parse a column of segments.
+
+    Raises:
+        UserError: the cell is broken.
+    """
+    try:
+        return parse_segments(row[column])
+    except (ValueError, TypeError, AttributeError):
+        raise broken(path, row) from None

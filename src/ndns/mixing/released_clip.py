@@ -15,7 +15,7 @@ from ndns.config import Mix
 from ndns.errors import UserError
 from ndns.mixing.draw import SILENCE, Clip, Segment
 from ndns.mixing.levels import Mixture
-from ndns.mixing.plan import COLUMNS, RELEASED_COLUMNS, Row, other_settings, parse_clip
+from ndns.mixing.plan import COLUMNS, RELEASED_COLUMNS, Row, broken, other_settings, parse_clip
 from ndns.mixing.released_mix import mix_released, written_pcm16
 
 SNR_TOLERANCE_DB = 1e-6
@@ -58,7 +58,7 @@ def parse_released(row: Row, path: Path) -> ReleasedClip:
     try:
         numbers = int(row["drawn_level"]), float(row["true_snr_db"]), float(row["active_snr_db"])
     except ValueError:
-        raise UserError(f"{path}: the row of {row['clip']!r} is broken; run `ndns mix plan` again.") from None
+        raise broken(path, row) from None
     return ReleasedClip(clip, *numbers, row["name"], row["sources"])
 
 

@@ -37,11 +37,15 @@ class Bank:
 
     def join(self, segments: Iterable[Segment]) -> np.ndarray:
         """Return segments one after the other, float32 `(samples,)` in [-1, 1)."""
-        parts = [
-            np.zeros(stop - start, np.int16) if path == SILENCE else self.samples[path][start:stop]
-            for path, start, stop in segments
-        ]
-        return np.concatenate(parts).astype(np.float32) * np.float32(1 / 32768)
+        return _join(self.samples, segments)
+
+
+def _join(samples: dict[str, np.ndarray], segments: Iterable[Segment]) -> np.ndarray:
+    parts = [
+        np.zeros(stop - start, np.int16) if path == SILENCE else samples[path][start:stop]
+        for path, start, stop in segments
+    ]
+    return np.concatenate(parts).astype(np.float32) * np.float32(1 / 32768)
 
 
 def load_bank(settings: Fresh, seed: int, manifests: list[Path]) -> Bank:
@@ -132,6 +136,6 @@ def _babble(rng: np.random.Generator, own: Pool, samples: dict[str, np.ndarray],
     """Return the sum of 4 to 8 talkers of the corpus, each within 6 dB of the middle."""
     total = np.zeros(length)
     for _ in range(int(rng.integers(4, 9))):
-        talker = Bank(samples, own, Pool((), ()), ()).join(draw_speech(rng, own, length))
+        talker = _join(samples, draw_speech(rng, own, length))
         total += noise.unit(talker.astype(np.float64)) * noise.db(rng.uniform(-6, 6))
     return total

@@ -125,11 +125,9 @@ def _data(corpora: list[Corpus]) -> str:
                 groups = len({row["label"] for row in own})
                 rows.append((f"{corpus.name}: {kind}, {split}", str(len(own)), str(groups), f"{minutes:.1f}", said))
     text = table(("corpus", "recordings", "speakers or noise types", "minutes", "licences (recordings)"), rows)
-    apart = (
-        "No speaker and no noise type is in both splits; `val` was never trained on."
-        if not shared
-        else (f"{len(shared)} speakers or noise types are in both splits.")
-    )
+    apart = "No speaker and no noise type is in both splits; `val` was never trained on."
+    if shared:
+        apart = f"{len(shared)} speakers or noise types are in both splits."
     return f"## Data\n\n{apart}\n\n{text}"
 
 
@@ -138,9 +136,9 @@ def _recipe(evidence: Evidence) -> str:
     chosen = {"mix": settings.get("mix", {}), "models": {evidence.model: settings["models"].get(evidence.model, {})}}
     text = [
         "## Recipe",
-        f"From [{evidence.config.name}](../../config/{evidence.config.name}); what it leaves out is the",
+        f"From [{evidence.config.name}](../../config/{evidence.config.name}); what it leaves out is the default of "
+        "`src/ndns/config.py`.",
     ]
-    text[-1] += " default of `src/ndns/config.py`."
     text.append("```yaml\n" + yaml.safe_dump(chosen, sort_keys=False, allow_unicode=True).rstrip() + "\n```")
     if evidence.history:
         settled = [row for row in evidence.history if row.get("settled", "1") != "0"] or evidence.history[-1:]

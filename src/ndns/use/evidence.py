@@ -60,12 +60,16 @@ class Evidence:
     @property
     def model(self) -> str:
         """Name of the model in the study's settings: the run's without its seed."""
-        return self.run.rpartition("-seed")[0] or self.run
+        return _model_of(self.run)
 
     @property
     def siblings(self) -> list[str]:
         """Scored runs of the same model, this one included."""
-        return [run for run in self.scores if (run.rpartition("-seed")[0] or run) == self.model]
+        return [run for run in self.scores if _model_of(run) == self.model]
+
+
+def _model_of(run: str) -> str:
+    return run.rpartition("-seed")[0] or run
 
 
 def read(model: str | None, config: Path | None = None, attributions: list[Path] | None = None) -> Evidence:

@@ -122,10 +122,11 @@ class DiagonalSSM:
         return np.concatenate([self.bias_x_re, self.bias_x_im])
 
     @cached_property
-    def _readout(self) -> Matrix:
-        """The real part of C g as one product with all real parts of g, then all imaginary parts."""
-        parts = (self.c_re, -self.c_im) if self.c_re.ndim == 2 else (np.diag(self.c_re), np.diag(-self.c_im))
-        return Matrix(np.concatenate(parts, axis=1))
+    def _readout(self) -> tuple[Matrix, ...]:
+        """C for all real parts of g, then all imaginary parts, so that the real part of C g comes out: one, or two."""
+        if self.c_re.ndim == 1:
+            return Matrix(self.c_re), Matrix(-self.c_im)
+        return (Matrix(np.concatenate([self.c_re, -self.c_im], axis=1)),)
 
     @cached_property
     def fan_out(self) -> np.ndarray:
@@ -146,7 +147,7 @@ class DiagonalSSM:
     def inner(self) -> dict[str, "Receiver"]:
         """Senders inside of the node, by name: real parts of the readout's copy of the state, then imaginary parts."""
         dense = 1 if self.c_re.ndim == 1 else len(self.d)
-        return {"state": Receiver(self._readout.fan_out, dense)}
+        return {"state": Receiver(np.concatenate([matrix.fan_out for matrix in self._readout]), dense)}
 
     def run(self, state: State, x: np.ndarray, mode: Mode = LAVA) -> np.ndarray:
         """Turn inputs int32 `(batch, steps, H)` into outputs of the same shape."""
@@ -163,7 +164,9 @@ class DiagonalSSM:
             self.a_exp, self.state_bits, self.relu,
         )  # fmt: skip
         direct = shifted(self.d * x.astype(np.int64), self.u_exp + self.d_exp - self.y_exp)
-        y = shifted(2 * self._readout(states), self.x_exp + self.c_exp - self.y_exp) + direct + self.bias_y
+        parts = np.split(states, len(self._readout), axis=2)
+        real = sum(matrix(part) for matrix, part in zip(self._readout, parts, strict=True))
+        y = shifted(2 * real, self.x_exp + self.c_exp - self.y_exp) + direct + self.bias_y
         out = saturate(y, self.message_bits, state["overflow"]).astype(np.int32)
         return out, {"state": states}
 

@@ -118,5 +118,4 @@ class PyS5Block(_Model):
             z = y * _sigmoid_step(self.sigmoid, np.floor_divide(109 * y, 64), ssm.y_exp) >> 14
         gated = z * _sigmoid_step(self.sigmoid, _affine_step(gate, z), gate.y_exp) >> 14
         out = _sat(x + _rescale(gated, ssm.y_exp, ssm.u_exp), ssm.message_bits)
-        cut = self.node.relu if self.node.relu_out is None else self.node.relu_out
-        self.s_out.send(np.maximum(out, 0) if cut else out)
+        self.s_out.send(np.maximum(out, 0) if self.node.ends_in_relu else out)
