@@ -1,10 +1,10 @@
 # make run    set up, run the default study, print its table
 # make test   set up, run the whole test suite
 # make test-slurm   set up, run studies on a Slurm cluster of this machine (Debian: slurm-wlm, munge)
-# make clone-check  set up; clone this commit, restore, nothing to do, recompute (FROM=all: training too) and compare
+# make clone-check  set up; clone this commit, restore, nothing to do, recompute (FROM=corpus: all of it), verify, tamper,
+#                   caught, mended
 # make test-kill    set up, kill runs of a study 20 times, in every stage
 # make variation    set up, recompute a small study in other surroundings, print what differs (docs/verify.md)
-# make story  set up, tell the whole story of this commit: clone, restore, recompute, verify, tamper, caught
 # make check  set up, check format, lint and dry runs of every config
 # make remotes      set up, also what DVC needs for remotes over SSH, WebDAV and S3
 
@@ -13,13 +13,13 @@ CORES ?= 2
 STUDY ?= smoke
 # What pytest is to run: make test TESTS="tests/record -x"
 TESTS ?=
-# First stage that clone-check computes again; all: training too
+# First stage that clone-check computes again
 FROM ?= quantize
 STAMP := .venv/.installed
 REMOTES := .venv/.remotes
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: run test test-slurm test-kill clone-check variation story check formatted lint dry-runs format setup remotes clean
+.PHONY: run test test-slurm test-kill clone-check variation check formatted lint dry-runs format setup remotes clean
 
 run: setup
 	snakemake --cores $(CORES) --configfile config/$(STUDY).yaml
@@ -32,16 +32,13 @@ test-slurm: setup
 	NDNS_TEST_SLURM=1 python -m pytest tests/slurm -v
 
 clone-check: setup
-	tests/repro/clone.sh $(FROM)
+	python tests/repro/story.py --study $(STUDY) --cores $(CORES) --from $(FROM)
 
 test-kill: setup
 	NDNS_TEST_KILLS=20 python -m pytest tests/faults/test_kill.py -v -s
 
 variation: setup
 	python tests/repro/variation.py
-
-story: setup
-	python tests/repro/story.py --study $(STUDY) --cores $(CORES)
 
 check: formatted lint dry-runs
 

@@ -1,6 +1,6 @@
 """The whole story in an empty folder: clone, restore, nothing to do, recompute, verify, tamper, caught, mended.
 
-`make story`, or
+`make clone-check`, or
 
     python tests/repro/story.py [--study smoke] [--from STAGE] [--folder EMPTY]
 
@@ -184,7 +184,7 @@ def tell(folder: Path, study: str, first: str, cores: int) -> None:
         publish(publisher)
         reader = chapter("clone that", clone, source, folder / "second clone", study, cores)
     print("no network from here on" if reader.before else "(the network stays: taking it away is not permitted here)")
-    chapter("restore", reader.ndns, "restore", study)
+    chapter("restore", reader.ndns, "restore")
     chapter("nothing to do", nothing_to_do, reader)
     chapter("recompute and verify", recompute, reader, first)
     name = chapter("tamper", tamper, reader)
