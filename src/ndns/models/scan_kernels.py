@@ -84,6 +84,6 @@ def _where_positive(values, by, out, start, stop):
         o_re, o_im = out[t, start:stop], out[t, states + start : states + stop]
         sign = by[t, start:stop]
         for j in range(stop - start):
-            passes = sign[j] > 0
-            o_re[j] = v_re[j] if passes else np.float32(0)
-            o_im[j] = v_im[j] if passes else np.float32(0)
+            re, im, positive = v_re[j], v_im[j], sign[j] > 0  # read unconditionally: else the compiler keeps it scalar
+            o_re[j] = re if positive else np.float32(0)
+            o_im[j] = im if positive else np.float32(0)
