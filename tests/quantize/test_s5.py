@@ -53,6 +53,11 @@ def test_whole_clip_streaming_and_batch_agree_bit_for_bit(variant):
     stream = engine.Stream(integers)
     np.testing.assert_array_equal(np.stack([stream.step(frame) for frame in clips[0].T], axis=1), whole[0])
     np.testing.assert_array_equal(engine.run(integers, clips[1]), whole[1])
+    at_once = engine.Stream(integers)
+    at_once.run(np.ascontiguousarray(clips[:1].transpose(0, 2, 1)))
+    frame_by_frame = stream.state()
+    for name, expected in at_once.state().items():  # states, their ranges, counts of overflow
+        np.testing.assert_array_equal(frame_by_frame[name], expected, err_msg=name)
     assert len(np.unique(whole)) > 1000
 
 

@@ -71,11 +71,8 @@ class Encoder:
         if len(samples) % hop:
             raise ValueError(f"{len(samples)} samples are not a multiple of the hop {hop}")
         held = np.concatenate([self._buffer[hop:], samples])
-        rows = (
-            np.lib.stride_tricks.sliding_window_view(held, self.frames.n_fft)[::hop]
-            if len(samples)
-            else np.zeros((0, self.frames.n_fft))
-        )
+        step = held.itemsize
+        rows = np.ndarray((len(samples) // hop, self.frames.n_fft), held.dtype, held, strides=(hop * step, step))
         self._buffer = np.concatenate([self._buffer, samples])[-self.frames.n_fft :]
         return np.fft.rfft(rows * self._taper, axis=1).T
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ndns.loihi2.nodes.base import LAVA, Mode, State, observe
+from ndns.loihi2.nodes.base import LAVA, METERS, Mode, State, observe
 
 if TYPE_CHECKING:
     from ndns.loihi2.program import Program
@@ -85,10 +85,7 @@ class Stream:
         """Return `(low, high, overflow)` of the sending layers since the start, each int64 `(batch, layer)`."""
         empty = np.zeros(self.batch, np.int64)
         states = [*self._states, {}]
-        values = [
-            [states[layer.node].get(layer.meter + key, empty) for layer in self._layers]
-            for key in ("low", "high", "overflow")
-        ]
+        values = [[states[layer.node].get(layer.meter + key, empty) for layer in self._layers] for key in METERS]
         return tuple(np.array(rows, np.int64).reshape(-1, self.batch).T for rows in values)
 
     def state(self) -> State:

@@ -80,13 +80,16 @@ def observe(node: Node, state: State, x: np.ndarray, mode: Mode) -> tuple[np.nda
     return observed(state, x, mode) if observed else (node.run(state, x, mode), {})
 
 
+METERS = ("low", "high", "overflow")
+
+
 def meters(batch: int) -> State:
     """Return the arrays by which a neuron reports on itself, each `(batch,)` int64.
 
     `low` and `high` are the extremes of the node's main state variable since they were last reset, `overflow` counts
     how often a state or message did not fit the mode's width (0 when the mode has none below 32 bits).
     """
-    return {"low": np.zeros(batch, np.int64), "high": np.zeros(batch, np.int64), "overflow": np.zeros(batch, np.int64)}
+    return {key: np.zeros(batch, np.int64) for key in METERS}
 
 
 def note_range(state: State, values: np.ndarray) -> None:

@@ -12,7 +12,8 @@ _EXACT = 1 << 53
 EVENTS_BELOW = 0.03
 """Share of products that are not zero, weight by message, below which messages are followed one by one; measured by
 `python bench/matrix.py`."""
-_FEW_STEPS = 4
+FEW_STEPS = 4
+"""Fewer steps than these are a stream's: calls cost more than the work."""
 
 
 class Matrix:
@@ -33,7 +34,7 @@ class Matrix:
         return np.ascontiguousarray(self.weight.T.astype(np.float64))
 
     @cached_property
-    def _columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """First entry of each column (one more), rows and values of the non-zero weights, column after column."""
         column, row = np.nonzero(self.weight.T)
         start = np.concatenate([[0], np.cumsum(self.fan_out)]).astype(np.int64)
@@ -52,7 +53,7 @@ class Matrix:
             return values.astype(np.int64) * self.weight
         if int(largest(values.ravel())) * self._largest >= _EXACT:
             raise UserError("a weighted sum of more than 53 bits is not exact; use narrower inputs or weights.")
-        few = values.shape[0] * values.shape[1] < _FEW_STEPS
+        few = values.shape[0] * values.shape[1] < FEW_STEPS
         if few or self._kept * np.count_nonzero(values) < EVENTS_BELOW * values.size:
             return self.by_events(values)
         return self.by_blas(values)
@@ -60,7 +61,7 @@ class Matrix:
     def by_events(self, values: np.ndarray) -> np.ndarray:
         """Return the product message by message: its cost follows the non-zero products."""
         out = np.zeros((*values.shape[:2], len(self.weight)), np.int64)
-        _events(*self._columns, values, out)
+        _events(*self.columns, values, out)
         return out
 
     def by_blas(self, values: np.ndarray) -> np.ndarray:

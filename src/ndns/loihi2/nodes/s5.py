@@ -111,18 +111,18 @@ class DiagonalSSM:
         return {name: np.zeros((batch, len(self.a_re)), np.int32) for name in ("re", "im")} | meters(batch)
 
     @cached_property
-    def _into(self) -> tuple[Matrix, ...]:
+    def into(self) -> tuple[Matrix, ...]:
         """B for all real parts, then all imaginary parts: one matrix, or two diagonals."""
         if self.b_re.ndim == 1:
             return Matrix(self.b_re), Matrix(self.b_im)
         return (Matrix(np.concatenate([self.b_re, self.b_im])),)
 
     @cached_property
-    def _bias_x(self) -> np.ndarray:
+    def bias_x(self) -> np.ndarray:
         return np.concatenate([self.bias_x_re, self.bias_x_im])
 
     @cached_property
-    def _readout(self) -> tuple[Matrix, ...]:
+    def readout(self) -> tuple[Matrix, ...]:
         """C for all real parts of g, then all imaginary parts, so that the real part of C g comes out: one, or two."""
         if self.c_re.ndim == 1:
             return Matrix(self.c_re), Matrix(-self.c_im)
@@ -131,7 +131,7 @@ class DiagonalSSM:
     @cached_property
     def fan_out(self) -> np.ndarray:
         """Non-zero weights of B (real and imaginary parts apart) and D that an input meets, `(H,)`."""
-        return sum(matrix.fan_out for matrix in self._into) + (self.d != 0)
+        return sum(matrix.fan_out for matrix in self.into) + (self.d != 0)
 
     @property
     def dense_fan_out(self) -> int:
@@ -147,7 +147,7 @@ class DiagonalSSM:
     def inner(self) -> dict[str, "Receiver"]:
         """Senders inside of the node, by name: real parts of the readout's copy of the state, then imaginary parts."""
         dense = 1 if self.c_re.ndim == 1 else len(self.d)
-        return {"state": Receiver(np.concatenate([matrix.fan_out for matrix in self._readout]), dense)}
+        return {"state": Receiver(np.concatenate([matrix.fan_out for matrix in self.readout]), dense)}
 
     def run(self, state: State, x: np.ndarray, mode: Mode = LAVA) -> np.ndarray:
         """Turn inputs int32 `(batch, steps, H)` into outputs of the same shape."""
@@ -155,17 +155,17 @@ class DiagonalSSM:
 
     def observed(self, state: State, x: np.ndarray, mode: Mode = LAVA) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Run, and also return what the senders of `inner` sent, `(batch, steps, sender)`."""
-        products = [matrix(x) for matrix in self._into]
+        products = [matrix(x) for matrix in self.into]
         drive = products[0] if len(products) == 1 else np.concatenate(products, axis=2)
-        drive = shifted(drive, self.u_exp + self.b_exp - self.x_exp) + self._bias_x
+        drive = shifted(drive, self.u_exp + self.b_exp - self.x_exp) + self.bias_x
         states = saturate(drive, self.state_bits, state["overflow"])
         _recur(
             states, state["re"], state["im"], state["low"], state["high"], state["overflow"], self.a_re, self.a_im,
             self.a_exp, self.state_bits, self.relu,
         )  # fmt: skip
         direct = shifted(self.d * x.astype(np.int64), self.u_exp + self.d_exp - self.y_exp)
-        parts = np.split(states, len(self._readout), axis=2)
-        real = sum(matrix(part) for matrix, part in zip(self._readout, parts, strict=True))
+        parts = np.split(states, len(self.readout), axis=2)
+        real = sum(matrix(part) for matrix, part in zip(self.readout, parts, strict=True))
         y = shifted(2 * real, self.x_exp + self.c_exp - self.y_exp) + direct + self.bias_y
         out = saturate(y, self.message_bits, state["overflow"]).astype(np.int32)
         return out, {"state": states}

@@ -6,9 +6,10 @@ from functools import cached_property
 import numpy as np
 
 from ndns.errors import UserError
-from ndns.loihi2.nodes.base import LAVA, Mode, State, meters, note_range
+from ndns.loihi2.nodes import s5_step
+from ndns.loihi2.nodes.base import LAVA, METERS, Mode, State, meters, note_range
 from ndns.loihi2.nodes.kernels import piecewise
-from ndns.loihi2.nodes.matrix import Matrix
+from ndns.loihi2.nodes.matrix import FEW_STEPS, Matrix
 from ndns.loihi2.nodes.s5 import DiagonalSSM, Receiver, integers, saturate, shifted
 
 SIGMOID_EXP = 14
@@ -66,13 +67,14 @@ class Affine:
         return self.weight.shape[0]
 
     @cached_property
-    def _product(self) -> Matrix:
+    def product(self) -> Matrix:
+        """The weights, ready to multiply."""
         return Matrix(self.weight)
 
     @property
     def fan_out(self) -> np.ndarray:
         """Non-zero weights that an input meets, `(in,)`."""
-        return self._product.fan_out
+        return self.product.fan_out
 
     def init(self, batch: int) -> State:
         """Return meters alone: the node has no memory."""
@@ -80,7 +82,7 @@ class Affine:
 
     def run(self, state: State, x: np.ndarray, mode: Mode = LAVA) -> np.ndarray:
         """Turn int32 `(batch, steps, in)` into int32 `(batch, steps, out)`."""
-        wide = shifted(self._product(x), self.x_exp + self.w_exp - self.y_exp) + self.bias
+        wide = shifted(self.product(x), self.x_exp + self.w_exp - self.y_exp) + self.bias
         y = saturate(wide, self.message_bits, state["overflow"])
         y = np.maximum(y, 0) if self.relu else y
         note_range(state, y)
@@ -117,8 +119,8 @@ class S5Block:
 
     def __post_init__(self) -> None:
         width = self.ssm.shape_out
-        if (self.gate.shape_in, self.gate.shape_out) != (width, width):
-            raise UserError(f"S5Block: the gate must be {width} x {width}, got {self.gate.weight.shape}.")
+        if (self.gate.shape_in, self.gate.shape_out) != (width, width) or self.gate.relu:
+            raise UserError(f"S5Block: the gate must be {width} x {width} without ReLU, got {self.gate.weight.shape}.")
         if self.gate.x_exp != self.ssm.y_exp or not 0 <= self.gate.y_exp <= 20:
             raise UserError("S5Block: gate.x_exp must be ssm.y_exp, and gate.y_exp within 0 and 20.")
         if not self.relu and not 0 <= self.ssm.y_exp <= 20:
@@ -163,7 +165,29 @@ class S5Block:
 
     def run(self, state: State, x: np.ndarray, mode: Mode = LAVA) -> np.ndarray:
         """Turn int32 `(batch, steps, H)` into int32 of the same shape."""
+        if x.shape[0] * x.shape[1] < FEW_STEPS and self.ssm.b_re.ndim == 2:
+            inner = ((state[f"{name}.{key}"] for key in METERS) for name in ("state", "z"))
+            meters_of = (*map(tuple, inner), tuple(state[key] for key in METERS))
+            return s5_step.run(x, state["re"], state["im"], *meters_of, *self._compiled)
         return self.observed(state, x, mode)[0]
+
+    @cached_property
+    def _compiled(self) -> tuple:
+        """What `s5_step.run` takes behind the state."""
+        ssm, gate = self.ssm, self.gate
+        (into,), (readout,) = ssm.into, ssm.readout
+        shifts = (
+            ssm.u_exp + ssm.b_exp - ssm.x_exp, ssm.x_exp + ssm.c_exp - ssm.y_exp, ssm.u_exp + ssm.d_exp - ssm.y_exp,
+            gate.x_exp + gate.w_exp - gate.y_exp, ssm.y_exp - ssm.u_exp,
+        )  # fmt: skip
+        return (
+            (into.columns, readout.columns, gate.product.columns),
+            (ssm.a_re, ssm.a_im, ssm.d, ssm.bias_x, ssm.bias_y, gate.bias),
+            (*shifts, ssm.a_exp, ssm.y_exp, gate.y_exp, SIGMOID_EXP, GELU_SLOPE),
+            (ssm.relu, self.relu, self.ends_in_relu),
+            (ssm.state_bits, ssm.message_bits, gate.message_bits),
+            SIGMOID_TABLE,
+        )
 
     def observed(self, state: State, x: np.ndarray, mode: Mode = LAVA) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Run, and also return what the senders of `inner` sent, `(batch, steps, sender)`."""
@@ -185,7 +209,7 @@ class S5Block:
 
 def _meters_of(state: State, name: str) -> State:
     """Return the block's state with the meters of what is inside in the place of its own."""
-    return state | {key: state[f"{name}.{key}"] for key in ("low", "high", "overflow")}
+    return state | {key: state[f"{name}.{key}"] for key in METERS}
 
 
 def integer_sigmoid(x: np.ndarray, x_exp: int) -> np.ndarray:
