@@ -179,6 +179,26 @@ def test_players_hold_best_median_worst_with_one_gain(study, evidence):
         assert max(np.abs(sound).max() for sound in sounds) == pytest.approx(0.9, abs=1e-3)
 
 
+def test_a_system_that_gets_loud_is_played_softer_and_leaves_the_others_alone(study, evidence):
+    leader = sections.leader_of(evidence)
+    (before,) = listen.players(evidence, leader, 1)
+    loud = next(run for run in evidence.runs if run is not leader)
+    path = loud.denoised[before.clip.name]
+    noise = np.random.default_rng(1).integers(-32768, 32767, len(read_pcm16(path)))
+    write_pcm16(path, noise.astype(np.int16))
+    (after,) = listen.players(evidence, leader, 1)
+    assert after.gain_db == pytest.approx(before.gain_db - 20 * np.log10(2), abs=0.01)
+    for old, new in zip(before.tracks, after.tracks, strict=True):
+        if new.name != loud.name:
+            assert new.softer_db == 0
+            assert new.image == old.image
+            np.testing.assert_allclose(2 * sound_of(new), sound_of(old), atol=2 / 32768)
+    (track,) = (track for track in after.tracks if track.name == loud.name)
+    assert track.softer_db == pytest.approx(after.gain_db - 20 * np.log10(0.9), abs=0.01)
+    np.testing.assert_allclose(sound_of(track), 0.9 * noise / 32768, atol=1e-4)
+    assert f"played {track.softer_db:.0f} dB softer" in render(evidence, Board(players=1))
+
+
 def test_spectrogram_shows_a_tone_where_it_is(tmp_path):
     tone = np.sin(2 * np.pi * 2000 * np.arange(16000) / 16000)
     tone[8000:] = 0

@@ -67,9 +67,11 @@ def bands(found: Sequence[Band]) -> Markup:
         x = Scale(0, len(found), 34, width - 14)
         axes(canvas, x, y, [], "SI-SNR improvement, dB", "SNR of the mixture, dB")
         canvas.line(x.start, y(0), x.stop, y(0), "zero")
+        for border in range(1, len(found)):
+            canvas.line(x(border), y.start, x(border), y.stop, "grid")
         looks = sorted({look for band in found for look in band.values})
         for order, look in enumerate(looks):
-            shift = (order - (len(looks) - 1) / 2) * min(18.0, (x(1) - x(0)) / (len(looks) + 1))
+            shift = (order - (len(looks) - 1) / 2) * min(18.0, (x(1) - x(0)) / (len(looks) + 2))
             spots = [
                 (x(index + 0.5) + shift, band, *band.values[look])
                 for index, band in enumerate(found)
@@ -114,11 +116,19 @@ def panels(found: Sequence[Panel], x_name: str, y_name: str, height: float = 96,
             for line in panel.lines:
                 kind = f"curve s{line.look % LOOKS}" + (" dashed" if line.dashed else "")
                 canvas.path([(x(px), y(py)) for px, py in line.points], kind)
+            _name_curves(canvas, x, y, [line for line in panel.lines if line.points and not line.dashed])
             if panel.title:
                 canvas.text(x.stop, start + 2, panel.title, "panel", "end")
         return canvas
 
     return both(draw)
+
+
+def _name_curves(canvas: Canvas, x: Scale, y: Scale, lines: Sequence[Line]) -> None:
+    """Put each system's mark on its curve, one beside the other, since colours repeat."""
+    for order, line in enumerate(lines if len(lines) > 1 else ()):
+        px, py = line.points[int((order + 0.5) / len(lines) * len(line.points))]
+        canvas.mark(x(px), y(py), 4.5, shape_of(line.look), f"mark s{line.look % LOOKS}", line.name)
 
 
 def both(draw: Callable[[float], Canvas]) -> Markup:

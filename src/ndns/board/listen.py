@@ -16,6 +16,8 @@ from ndns.errors import UserError
 AUDIO_BUDGET, IMAGE_BUDGET = 5_500_000, 2_000_000
 """Bytes of 16-bit samples and of pixels that a report may hold: with base64 it stays below 10 MB even for noise."""
 MOST_SECONDS = 12.0
+MOST_LOUDER = 2.0
+"""How much louder than mixture and clean speech a system may get before it alone is played softer; 6 dB."""
 RANGE_DB = 70.0
 LEVELS = 64
 RAMP = ((0, 0, 4), (28, 16, 68), (79, 18, 123), (129, 37, 129), (181, 54, 122), (229, 80, 100), (251, 135, 97))
@@ -24,17 +26,18 @@ RAMP_END = ((254, 194, 135), (252, 253, 191))
 
 @dataclass(frozen=True)
 class Track:
-    """One version of a clip: `score` is its SI-SNR in dB, None for the clean speech."""
+    """One version of a clip, played `softer_db` softer; `score` is its SI-SNR in dB, None for the clean speech."""
 
     name: str
     score: float | None
+    softer_db: float
     audio: str
     image: str
 
 
 @dataclass(frozen=True)
 class Player:
-    """One clip in all its versions: `gain_db` is common to them, `seconds` of `clip.seconds` are played."""
+    """One clip in all its versions: `gain_db` is theirs but for softer ones, `seconds` of `clip.seconds` are played."""
 
     rank: str
     clip: Clip
@@ -85,20 +88,34 @@ def _player(evidence: Evidence, leader: System, rank: str, index: int, samples: 
             raise UserError(f"{path}: has {len(pcm)} samples but its mixture {len(sounds[0])}; run the stage again.")
         sounds.append(pcm)
     sounds = [pcm[:samples].astype(np.float64) / 32768 for pcm in sounds]
-    gain = min(0.9 / max(1e-4, max(np.abs(sound).max(initial=0) for sound in sounds)), 10**1.5)
-    spectra = [decibels(gain * sound, columns) for sound in sounds]
-    top = max(spectrum.max() for spectrum in spectra)
+    # Mixture and clean speech set gain and range: a system that gets loud leaves the others audible and visible.
+    known = (sounds[0], sounds[-1])
+    gain = max(_gain(*sounds), _gain(*known) / MOST_LOUDER)
+    top = max(decibels(gain * sound, columns).max() for sound in known)
     tracks = [
-        Track(
-            name=name,
-            score=float(system.quality["si_snr"][index]) if system else None,
-            audio=_audio_url(gain * sound),
-            image=_image_url(np.clip((spectrum - top) / RANGE_DB + 1, 0, 1)),
-        )
-        for (name, _, system), sound, spectrum in zip(files, sounds, spectra, strict=True)
+        _track(name, system, index, sound, gain, top, columns)
+        for (name, _, system), sound in zip(files, sounds, strict=True)
     ]
     improvement = float(leader.quality["si_snri_data"][index])
     return Player(rank, clip, improvement, float(20 * np.log10(gain)), len(sounds[0]) / RATE, tracks)
+
+
+def _track(
+    name: str, system: System | None, index: int, sound: np.ndarray, gain: float, top: float, columns: int
+) -> Track:
+    own = min(gain, _gain(sound))
+    return Track(
+        name=name,
+        score=float(system.quality["si_snr"][index]) if system else None,
+        softer_db=float(20 * np.log10(gain / own)),
+        audio=_audio_url(own * sound),
+        image=_image_url(np.clip((decibels(gain * sound, columns) - top) / RANGE_DB + 1, 0, 1)),
+    )
+
+
+def _gain(*sounds: np.ndarray) -> float:
+    """Return the gain that brings the loudest sample to 0.9, at most 30 dB."""
+    return min(0.9 / max(1e-4, max(np.abs(sound).max(initial=0) for sound in sounds)), 10**1.5)
 
 
 def _rank(place: int, total: int) -> str:

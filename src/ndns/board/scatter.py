@@ -75,6 +75,7 @@ def scatter(points: Sequence[Point], published: Sequence[Published], axis: Axis)
             text = f"allowed: {axis.limit:g} {axis.unit}"
             canvas.text(x(axis.limit) - 6, y.stop + 10, text, "small", "end")
             labels.taken.append((x(axis.limit) - 110, y.stop, x(axis.limit) + 2, y.stop + 14))
+            labels.taken.append((x(axis.limit) - 2, y.stop, x(axis.limit) + 2, y.start))
         for name, px, py in entries:
             labels.block(x(px), y(py), 5)
             canvas.mark(x(px), y(py), 4, "circle", "entry", f"{name}: {px:g} {axis.unit}, {py:g} dB (published)")
