@@ -2,8 +2,9 @@
 
     python bench/s5.py [--width 1.0] [--batch 8] [--seconds 4] [--repeats 3]
 
-Prints frames a second of whole training steps (STFT, network, loss, backward, optimizer) and the ratios, and the peak
-memory of a step over clip lengths.
+Prints frames a second of whole training steps (STFT, network, loss, backward, optimizer) and the ratios, the same for
+the recurrences of a step alone (forward and backward), what a step's matrix products alone would take at the speed of
+one large product, and the peak memory of a step over clip lengths.
 """
 
 import argparse
@@ -64,6 +65,28 @@ def steps(scan, width, batch, seconds, repeats):
     return times[1:]
 
 
+def recurrences(scan, states, batch, frames, blocks):
+    """Seconds of the recurrences of one training step alone, forward and backward."""
+    a = torch.stack([torch.full((states,), 0.9), torch.full((states,), 0.1)]).requires_grad_()
+    drive = torch.randn(batch, frames, 2 * states, requires_grad=True)
+    start = time.perf_counter()
+    for _ in range(blocks):
+        scan(a, drive).sum().backward()
+    return time.perf_counter() - start
+
+
+def products(weights, rows, repeats):
+    """Seconds that a step's products take (2 `weights` operations a row, thrice) at the speed of one large product."""
+    left, right = torch.randn(4096, 512), torch.randn(512, 512)
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        for _ in range(10):
+            left @ right
+        times.append((time.perf_counter() - start) / 10)
+    return min(times) * 3 * weights * rows / (len(left) * right.numel())
+
+
 def peak_memory(seconds, arguments):
     """MiB that one training step on clips of `seconds` adds to a process of its own."""
     code = f"import bench_s5; bench_s5.one_step({arguments.width}, {arguments.batch}, {seconds})"
@@ -92,7 +115,7 @@ def peak_mib():
 
 
 def main():
-    """Measure the three scans in turn, then memory."""
+    """Measure the three scans in turn, in whole steps and alone, then memory."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--width", type=float, default=1.0)
     parser.add_argument("--batch", type=int, default=8)
@@ -114,6 +137,18 @@ def main():
     for name, values in times.items():
         median = statistics.median(values)
         print(f"{name:24} {frames / median:10.0f} frames/s   {median / ours:6.1f} x the time of ours")
+    network = s5.S5(Settings(kind="s5", width=arguments.width, relu=True))
+    floor = products(sum(weight.numel() for weight in network.prunable().values()), frames, 3 * arguments.repeats)
+    print(f"{'matrix products alone':24} {frames / floor:10.0f} frames/s   {floor / ours:6.2f} x the time of ours")
+    shape = network.settings.states, arguments.batch, frames // arguments.batch, network.settings.blocks
+    alone = {name: [] for name in scans}
+    for _ in range(arguments.repeats + 1):
+        for name, scan in scans.items():
+            alone[name].append(recurrences(scan, *shape))
+    print("recurrences of a step alone:")
+    medians = {name: statistics.median(values[1:]) for name, values in alone.items()}
+    for name, median in medians.items():
+        print(f"{name:24} {1000 * median:10.1f} ms         {median / medians['ours']:6.1f} x the time of ours")
     print("peak memory of a step:")
     for seconds in (2, 4, 8, 16):
         print(f"  {seconds:3} s clips {peak_memory(seconds, arguments):8.0f} MiB")
