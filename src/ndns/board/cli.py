@@ -124,6 +124,17 @@ def show(folder: Annotated[Path, typer.Argument(help="results/<study>/board")]) 
     )
 
 
+@app.command("ablation")
+def ablation_(
+    folder: Annotated[Path, typer.Argument(help="results/<study>/train")],
+    base: Annotated[str, typer.Option(help="model that the others are compared with")] = "base",
+) -> None:
+    """Print what each changed setting is worth in validation SI-SNR, seed by seed."""
+    from ndns.board.ablation import ablation, markdown
+
+    typer.echo(markdown(ablation(folder, base)), nl=False)
+
+
 @app.command("audit")
 def audit_(
     table: Annotated[Path | None, typer.Option(help="CSV with the columns of published.csv; none: that file")] = None,
