@@ -4,7 +4,8 @@
 
 `render`: clips of 30 s from 48 kHz recordings, by `ndns mix render` with one and with two jobs, and by the released
 steps (tests/mix/released_reference.py, librosa's resampling, whole files read for each clip, one process). Rounds
-alternate; the best of each counts; starting processes is included. What two processes of plain NumPy gain over one
+alternate; the best of each counts; starting processes is included. CPU time, which a busy machine changes less, is
+the least of the rounds too. What two processes of plain NumPy gain over one
 on this machine is measured in the same run: it is the ceiling for two jobs. `growth`: clips of 1 s. `plan`: 60 000
 train and 60 000 val clips of 30 s from a generated index. The recordings are modulated noise, since only work counts.
 """
@@ -19,7 +20,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import librosa
 import numpy as np
@@ -31,6 +34,17 @@ RATE = 48_000
 COLUMNS = ["path", "kind", "label", "split", "seconds", "rate", "channels", "sha256", "status"]
 SPEECH, NOISE = (240, 12), (120, 12)
 """Recordings and labels. Mean length 8.4 s as in DNS-4; far more than a renderer keeps in memory."""
+
+
+class Took(NamedTuple):
+    """Seconds on the clock and of CPU."""
+
+    seconds: float
+    cpu_s: float
+
+    def over(self, clips: int) -> "Took":
+        """Return what one clip took."""
+        return Took(self.seconds / clips, self.cpu_s / clips)
 
 
 def build(folder: Path) -> None:
@@ -53,16 +67,22 @@ def build(folder: Path) -> None:
     write_json(folder / "manifest.json", {"kind": "folder", "root": str(folder)})
 
 
-def ndns(*arguments: object) -> float:
-    """Run the command line; return seconds."""
-    start = time.perf_counter()
+def ndns(*arguments: object) -> Took:
+    """Run the command line."""
     command = [sys.executable, "-c", "from ndns.cli import main; main()", *map(str, arguments)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - start
+    return took(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL), resource.RUSAGE_CHILDREN)
 
 
-def rendered(corpus: Path, folder: Path, clips: int, seconds: float, jobs: int) -> float:
-    """Plan, then render the shards of `train` from nothing, eight or more of them; return the seconds of rendering."""
+def took(work: Callable[[], object], who: int) -> Took:
+    """Time what this process (`resource.RUSAGE_SELF`) or those that it waits for do."""
+    start, before = time.perf_counter(), resource.getrusage(who)
+    work()
+    seconds, after = time.perf_counter() - start, resource.getrusage(who)
+    return Took(seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+
+def rendered(corpus: Path, folder: Path, clips: int, seconds: float, jobs: int) -> Took:
+    """Plan, then render the shards of `train` from nothing, eight or more of them; time the rendering."""
     settings = json.dumps(
         {"train_clips": clips, "val_clips": 1, "seconds": seconds, "shard_clips": max(1, min(250, clips // 8))}
     )
@@ -72,8 +92,8 @@ def rendered(corpus: Path, folder: Path, clips: int, seconds: float, jobs: int) 
     return ndns("mix", "render", *common, *options)
 
 
-def released(corpus: Path, folder: Path, clips: int) -> float:
-    """Make clips of 30 s by the released steps; return seconds."""
+def released(corpus: Path, folder: Path, clips: int) -> Took:
+    """Make clips of 30 s by the released steps."""
     source = Path(__file__).parents[1] / "tests" / "mix" / "released_reference.py"
     spec = importlib.util.spec_from_file_location("released_reference", source)
     module = importlib.util.module_from_spec(spec)
@@ -81,10 +101,11 @@ def released(corpus: Path, folder: Path, clips: int) -> float:
     lists = [sorted(path.name for path in corpus.glob(f"{kind}*.wav")) for kind in ("speech", "noise")]
     options = {"seconds": 30, "snr": (-5, 20), "level": (-35, -15), "activity": 0.6, "first": 0, "validation": False}
     folder.mkdir()
-    start = time.perf_counter()
     generator = module.Generator(corpus, *lists, **options, resample=resampled)
-    assert len(generator.run(clips, folder)) == clips
-    return time.perf_counter() - start
+    made: list[object] = []
+    spent = took(lambda: made.extend(generator.run(clips, folder)), resource.RUSAGE_SELF)
+    assert len(made) == clips
+    return spent
 
 
 def resampled(audio: np.ndarray, rate: int) -> np.ndarray:
@@ -109,22 +130,21 @@ def ceiling(pool: multiprocessing.pool.Pool) -> float:
 def bench_render(corpus: Path, folder: Path, clips: int, rounds: int) -> None:
     """Print clips a second, speed-up over the released steps and scaling."""
     resampled(np.zeros(RATE), RATE)
-    best: dict[str, float] = {}
+    runs: dict[str, list[Took]] = {"released": [], "1 job": [], "2 jobs": []}
     limits = []
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         pool.map(spin, [0.1, 0.1], chunksize=1)
         for turn in range(rounds):
             some = max(clips // 4, 8)
-            runs = {
-                "released": lambda turn=turn, some=some: released(corpus, folder / f"released{turn}", some) / some,
-                "1 job": lambda turn=turn: rendered(corpus, folder / f"one{turn}", clips, 30.0, 1) / clips,
-                "2 jobs": lambda turn=turn: rendered(corpus, folder / f"two{turn}", clips, 30.0, 2) / clips,
-            }
-            for name, run in runs.items():
-                best[name] = min(best.get(name, np.inf), run())
+            runs["released"].append(released(corpus, folder / f"released{turn}", some).over(some))
+            runs["1 job"].append(rendered(corpus, folder / f"one{turn}", clips, 30.0, 1).over(clips))
+            runs["2 jobs"].append(rendered(corpus, folder / f"two{turn}", clips, 30.0, 2).over(clips))
             limits.append(ceiling(pool))
+    best = {name: min(each.seconds for each in times) for name, times in runs.items()}
     for name, seconds in best.items():
-        print(f"render, {name:9s} {1 / seconds:8.2f} clips/s of 30 s = {30 / seconds:.0f} x real time")
+        cpu = min(each.cpu_s for each in runs[name])
+        speed = f"{1 / seconds:8.2f} clips/s of 30 s = {30 / seconds:.0f} x real time"
+        print(f"render, {name:9s} {speed}, {cpu:.3f} CPU seconds a clip")
     print(f"2 jobs over released steps   {best['released'] / best['2 jobs']:6.2f} x")
     print(f"1 job over released steps    {best['released'] / best['1 job']:6.2f} x")
     print(f"2 jobs over 1                {best['1 job'] / best['2 jobs']:6.2f} x; plain NumPy {max(limits):.2f} x")
@@ -133,7 +153,7 @@ def bench_render(corpus: Path, folder: Path, clips: int, rounds: int) -> None:
 def bench_growth(corpus: Path, folder: Path, counts: list[int]) -> None:
     """Print the time of rendering for growing numbers of short clips."""
     for count in counts:
-        seconds = rendered(corpus, folder / f"growth{count}", count, 1.0, 2)
+        seconds = rendered(corpus, folder / f"growth{count}", count, 1.0, 2).seconds
         print(f"growth, {count:6d} clips of 1 s, 2 jobs {seconds:8.1f} s = {count / seconds:7.1f} clips/s")
 
 
@@ -151,12 +171,11 @@ def bench_plan(folder: Path, count: int) -> None:
     write_json(folder / "manifest.json", {"kind": "folder", "root": str(folder)})
     settings = json.dumps({"train_clips": 60_000, "val_clips": 60_000, "seconds": 30})
     plan = ["--settings", settings, "--manifest", folder / "manifest.csv", "--out", folder / "plan.csv"]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-    took = ndns("mix", "plan", *plan)
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds, cpu_s = ndns("mix", "plan", *plan)
+    memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     print(
-        f"plan, 60 000 + 60 000 clips of {count} recordings: {took:.1f} s ({usage.ru_utime - before:.1f} s of user "
-        f"time), at most {usage.ru_maxrss / 2**20:.2f} GiB"
+        f"plan, 60 000 + 60 000 clips of {count} recordings: {seconds:.1f} s ({cpu_s:.1f} CPU seconds), "
+        f"at most {memory:.2f} GiB"
     )
 
 

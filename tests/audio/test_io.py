@@ -14,6 +14,20 @@ def tone(rate, seconds=0.5, hz=440.0):
     return 0.5 * np.sin(2 * np.pi * hz * np.arange(int(rate * seconds)) / rate)
 
 
+@pytest.mark.parametrize(
+    ("suffix", "subtype"), [("wav", "PCM_16"), ("flac", "PCM_16"), ("wav", "PCM_24"), ("wav", "FLOAT")]
+)
+def test_channels_are_what_libsndfile_converts(tmp_path, suffix, subtype):
+    """To the bit, at both ends of the range; 16 bit are converted here."""
+    samples = np.random.default_rng(0).integers(-32768, 32768, (3000, 2), np.int16)
+    samples[:2] = [[-32768, 32767], [0, -1]]
+    soundfile.write(tmp_path / f"a.{suffix}", samples, 48_000, subtype=subtype)
+    read, rate = io.read_channels(tmp_path / f"a.{suffix}", start=1, frames=1000)
+    expected, _ = soundfile.read(tmp_path / f"a.{suffix}", start=1, frames=1000, dtype="float32")
+    assert (read.dtype, rate) == (np.float32, 48_000)
+    assert np.array_equal(read, expected)
+
+
 @pytest.mark.parametrize("suffix", [".wav", ".flac"])
 def test_pcm16_round_trip(tmp_path, suffix):
     pcm = np.random.default_rng(0).integers(-32768, 32768, 1000).astype(np.int16)

@@ -85,7 +85,10 @@ def one_node(cpus: int = 4, memory_mb: int = 64_000) -> Iterator[dict[str, str]]
             _start(daemons, folder, environment, ["slurmctld", "-D", "-f", environment["SLURM_CONF"]])
             _start(daemons, folder, environment, ["slurmd", "-D", "-f", environment["SLURM_CONF"]])
             _wait("slurmd", folder, lambda: _idle(environment))
-            yield environment
+            try:
+                yield environment
+            finally:
+                _cancel_jobs(environment)
         finally:
             for daemon in reversed(daemons):
                 daemon.terminate()
@@ -151,6 +154,17 @@ def _idle(environment: dict[str, str]) -> bool:
     sinfo = ["sinfo", "--noheader", "--format=%t"]
     answer = subprocess.run(sinfo, env=environment, capture_output=True, text=True, check=False)
     return answer.stdout.strip() == "idle"
+
+
+def _cancel_jobs(environment: dict[str, str]) -> None:
+    """Jobs outlive the daemons, so an interrupted run must end its own first."""
+    subprocess.run(["scancel", "--user", getpass.getuser()], env=environment, check=False)
+    deadline = time.monotonic() + SECONDS
+    squeue = ["squeue", "--noheader"]
+    while subprocess.run(squeue, env=environment, stdout=subprocess.PIPE, check=False).stdout:
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.2)
 
 
 def _end(daemon: subprocess.Popen[bytes]) -> None:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import psutil
 import pytest
@@ -14,6 +15,9 @@ from .cluster import missing_programs, one_node
 pytestmark = pytest.mark.slurm
 
 MINUTES = 20
+RULES = ("corpus", "mix_plan", "train", "quantize", "deploy", "cost", "board")
+JOBS = {**{f"rule_{name}": 1 for name in RULES}, "rule_mix_render": 2, "rule_mix_gather": 2, "rule_score": 2}
+"""Jobs of the smoke study that Slurm runs: one shard a split, scores of the noisy clips and of the network's."""
 
 
 @pytest.fixture(scope="module")
@@ -103,11 +107,16 @@ def test_rules_ask_for_memory_time_and_gpu(cluster):
 
 
 def test_smoke_study(cluster, bare, tmp_path):
+    """On fewer clips and epochs: what is tried here is the way through the plugin, not learning."""
     checkout = bare.copy(tmp_path / "checkout")
+    before = len(jobs(cluster))
     environment = {**cluster, "PYTHONPATH": str(checkout.folder / "src")}
-    command = snakemake("config/smoke.yaml", "slurm")
+    fewer = ["--config", "mix={train_clips: 64, val_clips: 4}", "models={sdnn: {train: {epochs: 4}}}"]
+    command = snakemake("config/smoke.yaml", "slurm", *fewer)
     result = subprocess.run(command, cwd=checkout.folder, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
+    completed = [job["comment"] for job in jobs(cluster)[before:] if job["state"] == "COMPLETED"]
+    assert Counter(comment.split("_wildcards")[0] for comment in completed) == JOBS
     with open(checkout.folder / "results/smoke/board/table.csv", newline="") as handle:
         si_snr = {row["system"]: float(row["si_snr"]) for row in csv.DictReader(handle)}
     assert si_snr["sdnn-seed1"] > si_snr["noisy"]

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from ndns.files import read_csv, write_csv
 from ndns.mix.workers import run_all, track
 from ndns.mixing.clips import CONDITIONS, GIVEN, RELEASED, STREAMS, PlanClips
 from ndns.mixing.corpus import SPLITS
+from ndns.processes import keep_freed_memory
 
 HASHES = [f"{stream}_sha256" for stream in STREAMS]
 COLUMNS = ["clip", *STREAMS, *CONDITIONS, *HASHES]
@@ -52,17 +54,26 @@ def render_shards(job: Job, numbers: list[int] | None = None, jobs: int = 1) -> 
     for number in numbers or []:
         if not 0 <= number < len(names):
             raise UserError(f"--shard: {number} is beyond the {len(names)} shards of {job.split}; they count from 0.")
-    tasks = [(job, number) for number in (range(len(names)) if numbers is None else numbers)]
-    return sum(track(run_all(render_shard, tasks, max(1, min(jobs, len(tasks)))), len(tasks), f"mix {job.split}"))
+    numbers = list(range(len(names))) if numbers is None else numbers
+    tasks = ((job.folder / f"{names[number]}.tar", clips) for number, clips in _shards(job, numbers))
+    render = partial(render_shard, MANIFESTS[job.mix.method])
+    jobs = max(1, min(jobs, len(numbers)))
+    return sum(track(run_all(render, tasks, jobs), len(numbers), f"mix {job.split}"))
 
 
-def render_shard(task: tuple[Job, int]) -> int:
-    """Render one shard; return how many clips were drawn again."""
-    job, number = task
-    start = number * job.mix.shard_clips
-    clips = PlanClips(job.mix, job.plan, job.manifest, job.split, start, start + job.mix.shard_clips)
-    archive = job.folder / f"{job.mix.shards(job.split)[number]}.tar"
-    for left_by_a_kill in job.folder.glob(f".{archive.stem}.*.part.*"):
+def _shards(job: Job, numbers: list[int]) -> Iterator[tuple[int, PlanClips]]:
+    """Yield the clips of each shard; plan and manifest, which may have a million rows, are read once for all."""
+    size = job.mix.shard_clips
+    first, stop = min(numbers, default=0) * size, (max(numbers, default=-1) + 1) * size
+    clips = PlanClips(job.mix, job.plan, job.manifest, job.split, first, stop)
+    yield from ((number, clips.part(number * size - first, (number + 1) * size - first)) for number in numbers)
+
+
+def render_shard(columns: list[str], task: tuple[Path, PlanClips]) -> int:
+    """Render clips into an archive and its manifest with these columns; return how many clips were drawn again."""
+    archive, clips = task
+    keep_freed_memory()
+    for left_by_a_kill in archive.parent.glob(f".{archive.stem}.*.part.*"):
         left_by_a_kill.unlink()
     rows: list[dict[str, object]] = []
     redrawn: list[str] = []
@@ -79,7 +90,7 @@ def render_shard(task: tuple[Job, int]) -> int:
             yield from ((names[stream], encode_pcm16(pcm)) for stream, pcm in signals.items())
 
     write_shard(archive, members())
-    write_csv(archive.with_suffix(".csv"), rows, MANIFESTS[job.mix.method])
+    write_csv(archive.with_suffix(".csv"), rows, columns)
     return len(redrawn)
 
 

@@ -1,17 +1,14 @@
 """Work spread over processes that end with their parent, results in the order in which they finish."""
 
 import multiprocessing
-import os
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait as wait_for
 from typing import Any, TypeVar
 
 from ndns.errors import UserError
+from ndns.processes import LOST, follow_parent
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -43,10 +40,7 @@ def run_all(function: Callable[[T], R], tasks: Iterable[T], jobs: int) -> Iterat
             done, pending = wait(pending, return_when=FIRST_COMPLETED)
             yield from (future.result() for future in done)
     except BrokenProcessPool:
-        raise UserError(
-            "--jobs: a process was killed, perhaps for want of memory; run the same command again with fewer jobs: "
-            "what is finished is kept."
-        ) from None
+        raise UserError(LOST) from None
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -66,18 +60,9 @@ _FUNCTION: Callable[[Any], Any]
 
 
 def _start(function: Callable[[Any], Any]) -> None:
-    """Ctrl-C is the parent's business; a parent that is killed takes its processes along."""
     global _FUNCTION
     _FUNCTION = function
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait_for([parent.sentinel])
-    os._exit(1)
+    follow_parent()
 
 
 def _call(task: Any) -> Any:

@@ -1,5 +1,6 @@
 """The clips of a plan, made when they are asked for."""
 
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -60,13 +61,19 @@ class PlanClips:
         self._root = manifest_root(manifest)
         self._recordings: dict[str, Recording] = {}
         if mix.method == "true_snr":
-            kinds = ((row, kind) for row in self._rows for kind in ("speech", "noise"))
-            paths = {segment.path for row, kind in kinds for segment in segments_in(row, kind, plan)} - {SILENCE}
+            paths = self._paths()
             self._recordings = read_recordings(manifest, split, paths)
             self._check(paths)
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def part(self, start: int, stop: int) -> "PlanClips":
+        """Return the clips from `start` to `stop` (exclusive) of these, with no more in memory than they need."""
+        part = copy(self)
+        part._rows = self._rows[start:stop]
+        part._recordings = {path: self._recordings[path] for path in part._paths()} if self._recordings else {}
+        return part
 
     def __getitem__(self, index: int) -> Made:
         row = self._rows[index]
@@ -112,6 +119,11 @@ class PlanClips:
         pool = read_corpus(self._manifest).pools[self._split]
         self._recordings.update(pool.by_path())
         return pool
+
+    def _paths(self) -> set[str]:
+        """Recordings that the plan names."""
+        kinds = ((row, kind) for row in self._rows for kind in ("speech", "noise"))
+        return {segment.path for row, kind in kinds for segment in segments_in(row, kind, self._plan)} - {SILENCE}
 
     def _check(self, paths: set[str]) -> None:
         for path in sorted(paths - self._recordings.keys()):

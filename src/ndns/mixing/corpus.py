@@ -95,10 +95,13 @@ def read_recordings(manifest: Path, split: str, paths: set[str]) -> dict[str, Re
     Raises:
         UserError: a file or column is missing, or a cell is wrong.
     """
-    rows = [row for row in _usable(manifest) if row.path in paths or row.split == "val"]
-    hidden = {row.sha256 for row in rows if row.split == "val"} if split == "train" else set()
-    wanted = (row for row in rows if row.split == split and row.path in paths and row.sha256 not in hidden)
-    return {row.path: _recording(row, manifest) for row in wanted}
+    found, hidden = [], set()
+    for cells in read_columns(manifest, list(_Row._fields)):
+        if cells[_STATUS] == "ok" and cells[_SPLIT] == split and cells[_PATH] in paths:
+            found.append(_Row._make(cells))
+        elif cells[_STATUS] == "ok" and cells[_SPLIT] == "val":
+            hidden.add(cells[_SHA256])
+    return {row.path: _recording(row, manifest) for row in found if row.sha256 not in hidden or split == "val"}
 
 
 class _Row(NamedTuple):
@@ -110,6 +113,9 @@ class _Row(NamedTuple):
     rate: str
     sha256: str
     status: str
+
+
+_PATH, _SPLIT, _SHA256, _STATUS = (_Row._fields.index(name) for name in ("path", "split", "sha256", "status"))
 
 
 def _usable(manifest: Path) -> list[_Row]:

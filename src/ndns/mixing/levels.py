@@ -72,7 +72,7 @@ def mix(clean: np.ndarray, noise: np.ndarray, snr_db: float, level_dbfs: float) 
     noise = noise * np.sqrt(speech_power / noise_power * 10 ** (-snr_db / 10))
     noisy = clean + noise
     gain = 10 ** (level_dbfs / 20) / np.sqrt(np.mean(noisy**2))
-    peak = max(float(np.abs(signal).max()) for signal in (noisy, clean, noise))
+    peak = max(float(max(signal.max(), -signal.min())) for signal in (noisy, clean, noise))
     gain = min(gain, PEAK / peak)
     clean_pcm, noise_pcm = to_pcm16(clean * gain), to_pcm16(noise * gain)
     noisy_pcm = clean_pcm + noise_pcm
@@ -81,7 +81,8 @@ def mix(clean: np.ndarray, noise: np.ndarray, snr_db: float, level_dbfs: float) 
 
 def rms_dbfs(pcm: np.ndarray) -> float:
     """Return the RMS level of PCM16 samples in dBFS, to 0.0001 dB; the sum of squares is exact."""
-    energy = int(np.sum(pcm.astype(np.int64) ** 2))
+    wide = pcm.astype(np.int64)
+    energy = int(wide @ wide)
     return round(float(10 * np.log10(energy / (len(pcm) * 32768**2))), 4)
 
 
