@@ -1,4 +1,4 @@
-"""The command `ndns`: one subcommand a stage, named as the stage, plus `fetch`, `peer` and `denoise`."""
+"""The command `ndns`: one subcommand a stage, named as the stage, plus `fetch`, `sounds`, `peer` and `denoise`."""
 
 import sys
 from importlib import import_module
@@ -27,6 +27,7 @@ def build() -> typer.Typer:
         else:
             app.command(stage)(module.command)
     app.command("fetch")(import_module("ndns.corpus.cli").fetch)
+    app.command("sounds")(import_module("ndns.sounds.cli").command)
     app.add_typer(import_module("ndns.peer.cli").app, name="peer")
     use = import_module("ndns.use.cli")
     app.command("denoise")(use.denoise_command)
