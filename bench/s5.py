@@ -20,7 +20,7 @@ from torch._higher_order_ops.associative_scan import associative_scan
 from ndns.config import S5 as Settings
 from ndns.models import s5
 from ndns.models.scan import diagonal_scan
-from ndns.train.memory import keep_memory
+from ndns.processes import keep_freed_memory
 
 
 def generic_scan(a, u):
@@ -124,7 +124,7 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    keep_memory()  # as `ndns train` does
+    keep_freed_memory()  # as `ndns train` does
     frames = arguments.batch * (1 + round(16_000 * arguments.seconds) // 128)
     scans = {"ours": diagonal_scan, "torch associative scan": generic_scan, "Python loop": loop_scan}
     times = {name: [] for name in scans}

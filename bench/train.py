@@ -23,7 +23,7 @@ import torch
 from ndns.config import Sdnn
 from ndns.metrics.si_snr import si_snr
 from ndns.models import build
-from ndns.train.memory import WAITING, keep_memory
+from ndns.processes import WAITING, keep_freed_memory
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "models"))
 
@@ -66,7 +66,7 @@ def slayer_step(noisy: torch.Tensor, clean: torch.Tensor) -> Callable[[], torch.
 def serve(side: str, tuned: bool, options: argparse.Namespace, pipe: Connection) -> None:
     """Time one step whenever the other end asks: seconds, CPU seconds over all threads, loss."""
     if tuned:
-        keep_memory()
+        keep_freed_memory()
     torch.set_num_threads(options.threads)
     generator = torch.Generator().manual_seed(0)
     clean, noise = torch.randn(2, options.batch, round(options.seconds * 16000), generator=generator) * 0.05

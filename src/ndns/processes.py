@@ -1,6 +1,5 @@
-"""How processes of a pool end: never by Ctrl-C, which is their parent's business, and never later than their parent.
-
-And what makes them fast side by side.
+"""How processes end and use the machine: those of a pool never end by Ctrl-C or later than their parent; threads wait
+asleep; freed memory stays for the next arrays.
 """
 
 import ctypes
@@ -15,8 +14,13 @@ LOST = (
     "finished is kept."
 )
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+WAITING = {"OMP_WAIT_POLICY": "passive"}
+"""Environment that must be set before torch is imported: threads of matrix products that wait actively would take the
+cores from the compiled loops between them (and from other programs)."""
+
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 """Options of glibc's `mallopt`."""
+_NEVER = 2**31 - 1
 
 
 def follow_parent() -> None:
@@ -32,12 +36,13 @@ def _end_with(sentinel: int) -> None:
     os._exit(1)
 
 
-def keep_freed_memory(size: int = 1 << 28) -> None:
-    """Keep up to `size` bytes that arrays free for the next ones, where the C library is glibc.
+def keep_freed_memory() -> None:
+    """Tell glibc's malloc to keep what arrays free, not hand large blocks back to the system.
 
-    It would return them to the system and get them again, zeroed page by page, for every array of a few MB.
+    A training step takes and frees some hundred MB, a mixture some tens; mapping them anew costs a page fault every
+    4 KiB, about a fifth of a training step on a CPU. Does nothing where the C library is another one.
     """
     library = ctypes.CDLL(None)
     if hasattr(library, "mallopt"):
-        library.mallopt(_TRIM_THRESHOLD, size)
-        library.mallopt(_MMAP_THRESHOLD, 1 << 25)
+        library.mallopt(_MMAP_MAX, 0)
+        library.mallopt(_TRIM_THRESHOLD, _NEVER)

@@ -1,15 +1,13 @@
 """What each changed setting is worth: final validation SI-SNR of trained networks beside those of a base, by seed."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from ndns.board.pareto_runs import model_and_seed
 from ndns.errors import UserError
 from ndns.files import read_csv
-
-_RUN = re.compile(r"(?P<model>.+)-seed(?P<seed>\d+)")
 
 
 @dataclass(frozen=True)
@@ -44,10 +42,11 @@ def ablation(folder: Path, base: str) -> list[Row]:
     values: dict[str, dict[int, float]] = {}
     epochs: dict[str, str] = {}
     for path in sorted(folder.glob("*/history.csv")):
-        name = _RUN.fullmatch(path.parent.name)
+        named = model_and_seed(path.parent.name)
         rows = read_csv(path, ["epoch", "val_si_snr"])
-        if name and rows:
-            values.setdefault(name["model"], {})[int(name["seed"])] = float(rows[-1]["val_si_snr"])
+        if named and rows:
+            model, seed = named
+            values.setdefault(model, {})[seed] = float(rows[-1]["val_si_snr"])
             epochs[str(path)] = rows[-1]["epoch"]
     if base not in values:
         raise UserError(f"{folder}: holds no finished run of {base!r} (found: {', '.join(values) or 'none'}).")
@@ -55,7 +54,7 @@ def ablation(folder: Path, base: str) -> list[Row]:
         told = ", ".join(f"{path} ({epoch})" for path, epoch in epochs.items())
         raise UserError(f"{folder}: runs ended at different epochs, which cannot be compared: {told}.")
     rows = [_row(model, found, {} if model == base else values[base]) for model, found in values.items()]
-    return sorted(rows, key=lambda row: (row.model != base, -(row.difference if row.difference is not None else -99)))
+    return sorted(rows, key=lambda row: (row.model != base, row.difference is None, -(row.difference or 0)))
 
 
 def _row(model: str, found: dict[int, float], base: dict[int, float]) -> Row:

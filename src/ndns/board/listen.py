@@ -91,25 +91,24 @@ def _player(evidence: Evidence, leader: System, rank: str, index: int, samples: 
     # Mixture and clean speech set gain and range: a system that gets loud leaves the others audible and visible.
     known = (sounds[0], sounds[-1])
     gain = max(_gain(*sounds), _gain(*known) / MOST_LOUDER)
-    top = max(decibels(gain * sound, columns).max() for sound in known)
+    spectra = [decibels(gain * sound, columns) for sound in sounds]
+    top = max(spectra[0].max(), spectra[-1].max())
     tracks = [
-        _track(name, system, index, sound, gain, top, columns)
-        for (name, _, system), sound in zip(files, sounds, strict=True)
+        _track(name, system, index, sound, gain, spectrum - top)
+        for (name, _, system), sound, spectrum in zip(files, sounds, spectra, strict=True)
     ]
     improvement = float(leader.quality["si_snri_data"][index])
     return Player(rank, clip, improvement, float(20 * np.log10(gain)), len(sounds[0]) / RATE, tracks)
 
 
-def _track(
-    name: str, system: System | None, index: int, sound: np.ndarray, gain: float, top: float, columns: int
-) -> Track:
+def _track(name: str, system: System | None, index: int, sound: np.ndarray, gain: float, spectrum: np.ndarray) -> Track:
     own = min(gain, _gain(sound))
     return Track(
         name=name,
         score=float(system.quality["si_snr"][index]) if system else None,
         softer_db=float(20 * np.log10(gain / own)),
         audio=_audio_url(own * sound),
-        image=_image_url(np.clip((decibels(gain * sound, columns) - top) / RANGE_DB + 1, 0, 1)),
+        image=_image_url(np.clip(spectrum / RANGE_DB + 1, 0, 1)),
     )
 
 

@@ -78,10 +78,20 @@ def read_runs(results: Path) -> list[Run]:
     return runs
 
 
+def model_and_seed(run: str) -> tuple[str, int] | None:
+    """Split a trained run's name, none if it is not `<model>-seed<number>`.
+
+    >>> model_and_seed("dense_k050-seed2")
+    ('dense_k050', 2)
+    """
+    found = re.fullmatch(r"(.+)-seed(\d+)", run)
+    return (found[1], int(found[2])) if found else None
+
+
 def _run(results: Path, parent: Path) -> Run:
     name = parent.parent.name
-    named = re.fullmatch(r"(.+)-seed(\d+)", name)
-    if not named:
+    named = model_and_seed(name)
+    if named is None:
         raise UserError(f"{parent}: the run {name!r} is not named <model>-seed<number>.")
     scores = results / "score" / name / "scores.csv"
     integer = _values(scores, "si_snr")
@@ -95,7 +105,7 @@ def _run(results: Path, parent: Path) -> Run:
     figures = {column: _number(cost, key, path) for column, key in FIGURES.items()}
     scenarios = _part(cost, "loihi2.scenarios", path)
     chips = {scenario: _chip(cost, f"loihi2.scenarios.{scenario}", path) for scenario in scenarios}
-    return Run(named[1], int(named[2]), *means, figures, chips)
+    return Run(*named, *means, figures, chips)
 
 
 def _values(path: Path, column: str) -> dict[str, float]:

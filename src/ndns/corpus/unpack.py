@@ -46,7 +46,7 @@ def unpack(name: str, parts: Sequence[Path], staging: Path, root: Path, stop: th
             if stop.is_set():
                 raise Interrupted
             _room(staging, size, name)
-            files[path.as_posix()] = _write(staging / path, blocks)
+            files[path.as_posix()] = write_blocks(staging / path, blocks)
         for path in files:
             _move(staging / path, root, path)
         return files
@@ -94,7 +94,7 @@ def _tar_members(name: str, path: Path) -> Iterator[tuple[PurePosixPath, int, It
                         continue
                     if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
                         raise UserError(f"{name}: {member.name!r} is a link or device; do not use this archive.")
-                    yield inside, member.size, _blocks_of(archive, member)
+                    yield inside, member.size, blocks_of(archive, member)
         except OSError as error:
             if error.errno is not None:
                 raise
@@ -123,7 +123,8 @@ class _Bz2(bz2.BZ2File):
             raise EOFError(str(error)) from None
 
 
-def _blocks_of(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
+def blocks_of(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
+    """Yield the bytes of a regular file in an archive."""
     with archive.extractfile(member) as handle:
         while block := handle.read(BLOCK):
             yield block
@@ -147,7 +148,8 @@ def _room(folder: Path, size: int, name: str) -> None:
         raise UserError(f"{name}: a member of {size / 1e9:.1f} GB does not fit the {free / 1e9:.1f} GB that are free.")
 
 
-def _write(path: Path, blocks: Iterable[bytes]) -> int:
+def write_blocks(path: Path, blocks: Iterable[bytes]) -> int:
+    """Write a file and the folders above it; return its size."""
     path.parent.mkdir(parents=True, exist_ok=True)
     size = 0
     with open(path, "wb") as handle:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from ndns.crate.environments import graph_of, listed
 from ndns.environment import environment
-from ndns.errors import UserError
+from ndns.errors import UserError, some
 from ndns.fingerprint import PACKAGE, modules_of
 from ndns.record import jobs
 from ndns.record.audit import Audit
@@ -123,8 +123,7 @@ def _with_modules(study: Recorded, job: Job, reason: str) -> str:
     changed = sorted(known & set(result.stdout.split("\n"))) if result.returncode == 0 else []
     if not changed:
         return f"{reason} ({stage})"
-    more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
-    return f"{reason} ({stage}): {', '.join(changed[:SHOWN])}{more}, since commit {commit[:10] or 'HEAD'}"
+    return f"{reason} ({stage}): {some(changed, SHOWN)}, since commit {commit[:10] or 'HEAD'}"
 
 
 def _noted(study: Recorded, output: str) -> dict[str, str]:

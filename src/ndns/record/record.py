@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ndns.crate.build import write_crate
-from ndns.errors import UserError
+from ndns.errors import UserError, some
 from ndns.files import sha256_file
 from ndns.record import dvcfile, guard, jobs, store
 from ndns.record.study import Recorded
@@ -111,8 +111,8 @@ def _clean(study: Recorded) -> None:
     changed = guard.changes(study.root)
     if changed:
         raise UserError(
-            f"{study.root.resolve()}: differs from its commit in {_some(changed)}, so the record could not say which "
-            "code it is of; commit first, or say --dirty."
+            f"{study.root.resolve()}: differs from its commit in {some(changed, SHOWN)}, so the record could not say "
+            "which code it is of; commit first, or say --dirty."
         )
 
 
@@ -123,11 +123,12 @@ def _current(study: Recorded) -> None:
         job = stale[0]
         more = f" ({len(stale)} jobs in all; `ndns explain` tells them)" if len(stale) > 1 else ""
         raise UserError(
-            f"{job.outputs[0]}: not current: {_some(audit.reasons[job.outputs])}{more}; run snakemake, then record."
+            f"{job.outputs[0]}: not current: {some(audit.reasons[job.outputs], SHOWN)}{more}; run snakemake, then "
+            "record."
         )
     planned = [job.outputs[0] for job in study.graph.jobs if job.planned]
     if planned:
-        raise UserError(f"Snakemake would run jobs for {_some(planned)}; run it, then record.")
+        raise UserError(f"Snakemake would run jobs for {some(planned, SHOWN)}; run it, then record.")
 
 
 def _small(root: Path, what: str, files: list[str], own: list[str]) -> None:
@@ -150,8 +151,3 @@ def _small(root: Path, what: str, files: list[str], own: list[str]) -> None:
             f"most {store.LIMIT / 1e6:.0f} MB; the largest are {named}. Record it into another remote: "
             "`dvc remote add --local NAME URL`, then `ndns record --remote NAME`."
         )
-
-
-def _some(items: list[str]) -> str:
-    rest = len(items) - SHOWN
-    return ", ".join(items[:SHOWN]) + (f" and {rest} more" if rest > 0 else "")

@@ -6,7 +6,7 @@ channel mean, resampled to 16 kHz, joined, mean removed, scaled to a peak of 0.7
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from ndns.audio.io import RATE, info, pcm_sha256, read_channels, resample, to_mono, to_pcm16, write_pcm16
-from ndns.errors import UserError
+from ndns.errors import UserError, some
 from ndns.files import sha256_file, write_csv
 from ndns.sounds.deb import extract
 from ndns.sounds.table import Package, Piece, Sound, read_packages, read_sounds
@@ -77,18 +77,11 @@ def _check(debs: Path, packages: Sequence[Package]) -> None:
     missing = [package for package in packages if not (debs / package.file).is_file()]
     if missing:
         names = " ".join(f"{package.name}={package.version}" for package in missing)
-        raise UserError(
-            f"{debs}: lacks {_few(package.file for package in missing)}; on Debian 12, there: apt-get download {names}"
-        )
+        files = some([package.file for package in missing], NAMED)
+        raise UserError(f"{debs}: lacks {files}; on Debian 12, there: apt-get download {names}")
     wrong = [package.file for package in packages if sha256_file(debs / package.file) != package.sha256]
     if wrong:
-        raise UserError(f"{debs}: SHA-256 of {_few(wrong)} differs from the table; remove and download again.")
-
-
-def _few(names: Iterable[str]) -> str:
-    names = list(names)
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+        raise UserError(f"{debs}: SHA-256 of {some(wrong, NAMED)} differs from the table; remove and download again.")
 
 
 def _joined(pieces: Sequence[Piece], folder: Path, name: str) -> np.ndarray:

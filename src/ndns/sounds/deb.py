@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO
 
-from ndns.corpus.unpack import BLOCK, safe_path
+from ndns.corpus.unpack import blocks_of, safe_path, write_blocks
 from ndns.corpus.unpack_zip import Corrupt
 from ndns.errors import UserError
 
@@ -42,7 +42,7 @@ def extract(package: Path, wanted: Collection[str], folder: Path) -> None:
                         continue
                     if not member.isreg():
                         raise UserError(f"{package.name}: {member.name!r} is no regular file; mend the table.")
-                    _write(archive, member, folder / path)
+                    write_blocks(folder / path, blocks_of(archive, member))
                     missing.remove(path.as_posix())
     except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError) as error:
         raise Corrupt(f"{package.name}: corrupt or cut short ({error}); fetch it again.") from None
@@ -65,10 +65,3 @@ def _seek_data(handle: BinaryIO, name: str) -> str:
             break
         handle.seek(size + size % 2, 1)
     raise Corrupt(f"{name}: has no part data.tar; fetch it again.")
-
-
-def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with archive.extractfile(member) as source, open(path, "wb") as target:
-        while block := source.read(BLOCK):
-            target.write(block)

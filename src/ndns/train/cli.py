@@ -23,7 +23,7 @@ def command(
     mix: Annotated[str | None, typer.Option(help="with --plan: section `mix`, JSON text or file")] = None,
 ) -> None:
     """Train a network; an interrupted run goes on where it stopped."""
-    from ndns.train.memory import WAITING
+    from ndns.processes import WAITING
 
     for name, value in WAITING.items():
         os.environ.setdefault(name, value)

@@ -18,8 +18,8 @@ from ndns.config import Mix, TrainedModel
 from ndns.config_train import Train
 from ndns.errors import UserError
 from ndns.files import atomic_path, sha256_bytes, sha256_file, write_csv, write_text
+from ndns.processes import keep_freed_memory
 from ndns.train.learner import Chronicle, Learner
-from ndns.train.memory import keep_memory
 
 CHECKPOINT, HISTORY, RESUME = "checkpoint.safetensors", "history.csv", ".resume"
 
@@ -45,7 +45,7 @@ def train(
         UserError: mixtures that do not fit the settings, devices that are not there, or a loss that is not finite.
     """
     _be_quiet()
-    keep_memory()
+    keep_freed_memory()
     torch.set_num_threads(settings.train.threads)
     learner = Learner(models.build(settings.network, seed), settings.train, seed, sources, val_mix, mix)
     folder = out / RESUME

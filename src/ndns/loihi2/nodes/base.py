@@ -81,6 +81,7 @@ def observe(node: Node, state: State, x: np.ndarray, mode: Mode) -> tuple[np.nda
 
 
 METERS = ("low", "high", "overflow")
+"""What `meters` returns, in the order in which compiled loops take it."""
 
 
 def meters(batch: int) -> State:
@@ -90,6 +91,11 @@ def meters(batch: int) -> State:
     how often a state or message did not fit the mode's width (0 when the mode has none below 32 bits).
     """
     return {key: np.zeros(batch, np.int64) for key in METERS}
+
+
+def meter_of(state: State, name: str = "") -> tuple[np.ndarray, ...]:
+    """Return the meters of a state, or with `name` those of what is inside of its node."""
+    return tuple(state[f"{name}{key}"] for key in METERS)
 
 
 def note_range(state: State, values: np.ndarray) -> None:

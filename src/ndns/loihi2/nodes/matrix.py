@@ -2,11 +2,10 @@
 
 from functools import cached_property
 
-import numba
 import numpy as np
 
 from ndns.errors import UserError
-from ndns.loihi2.nodes.kernels import largest
+from ndns.loihi2.nodes.kernels import events, largest
 
 _EXACT = 1 << 53
 EVENTS_BELOW = 0.03
@@ -40,6 +39,11 @@ class Matrix:
         start = np.concatenate([[0], np.cumsum(self.fan_out)]).astype(np.int64)
         return start, row.astype(np.int32), self.weight[row, column].astype(np.int32)
 
+    @property
+    def always_exact(self) -> bool:
+        """Whether no vector of 32-bit integers can give a sum beyond 2^53."""
+        return self._largest << 31 < _EXACT
+
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Return `weight @ values` over the last axis (elementwise for a diagonal), exact, int64.
 
@@ -60,22 +64,10 @@ class Matrix:
 
     def by_events(self, values: np.ndarray) -> np.ndarray:
         """Return the product message by message: its cost follows the non-zero products."""
-        out = np.zeros((*values.shape[:2], len(self.weight)), np.int64)
-        _events(*self.columns, values, out)
+        out = np.empty((*values.shape[:2], len(self.weight)), np.int64)
+        events(self.columns, values, out)
         return out
 
     def by_blas(self, values: np.ndarray) -> np.ndarray:
         """Return the product as a dense one of float64, exact below 2^53."""
         return (values.astype(np.float64) @ self._transposed).astype(np.int64)
-
-
-@numba.njit(cache=True, nogil=True)
-def _events(start, row, weight, values, out):
-    batch, steps, sources = values.shape
-    for b in range(batch):
-        for t in range(steps):
-            for i in range(sources):
-                value = np.int64(values[b, t, i])
-                if value != 0:
-                    for k in range(start[i], start[i + 1]):
-                        out[b, t, row[k]] += weight[k] * value

@@ -9,12 +9,11 @@ counted in `overflow`.
 from dataclasses import dataclass
 from functools import cached_property
 
-import numba
 import numpy as np
 
 from ndns.errors import UserError
-from ndns.loihi2.nodes.base import LAVA, Mode, State, meters
-from ndns.loihi2.nodes.kernels import clipped
+from ndns.loihi2.nodes.base import LAVA, Mode, State, meter_of, meters
+from ndns.loihi2.nodes.kernels import clipped, recur
 from ndns.loihi2.nodes.matrix import Matrix
 
 
@@ -119,6 +118,7 @@ class DiagonalSSM:
 
     @cached_property
     def bias_x(self) -> np.ndarray:
+        """Bias of all real parts, then of all imaginary parts, `(2 P,)`."""
         return np.concatenate([self.bias_x_re, self.bias_x_im])
 
     @cached_property
@@ -159,9 +159,9 @@ class DiagonalSSM:
         drive = products[0] if len(products) == 1 else np.concatenate(products, axis=2)
         drive = shifted(drive, self.u_exp + self.b_exp - self.x_exp) + self.bias_x
         states = saturate(drive, self.state_bits, state["overflow"])
-        _recur(
-            states, state["re"], state["im"], state["low"], state["high"], state["overflow"], self.a_re, self.a_im,
-            self.a_exp, self.state_bits, self.relu,
+        recur(
+            states, state["re"], state["im"], meter_of(state), self.a_re, self.a_im, self.a_exp, top(self.state_bits),
+            self.relu,
         )  # fmt: skip
         direct = shifted(self.d * x.astype(np.int64), self.u_exp + self.d_exp - self.y_exp)
         parts = np.split(states, len(self.readout), axis=2)
@@ -193,10 +193,15 @@ def integers(node: str, name: str, value: np.ndarray, shape: tuple[int, ...], bi
     array = np.asarray(value)
     if array.dtype.kind not in "iu" or array.shape != shape:
         raise UserError(f"{node}: {name} must be integers of shape {shape}, got {array.dtype} {array.shape}.")
-    high = (1 << (bits - 1)) - 1
+    high = top(bits)
     if array.size and (array.min() < -high - 1 or array.max() > high):
         raise UserError(f"{node}: {name} must fit in {bits} bits, got {array.min()} to {array.max()}.")
     return np.ascontiguousarray(array, np.int64)
+
+
+def top(bits: int) -> int:
+    """Return the largest integer of `bits` bits two's complement."""
+    return (1 << (bits - 1)) - 1
 
 
 def shifted(values: np.ndarray, count: int) -> np.ndarray:
@@ -210,27 +215,4 @@ def shifted(values: np.ndarray, count: int) -> np.ndarray:
 
 def saturate(values: np.ndarray, bits: int, overflow: np.ndarray) -> np.ndarray:
     """Clip int64 `(batch, ...)` to `bits` bits and add to `overflow` `(batch,)` how many were clipped."""
-    return clipped(values.reshape(len(values), -1), (1 << (bits - 1)) - 1, overflow).reshape(values.shape)
-
-
-@numba.njit(cache=True, nogil=True)
-def _recur(drive, re, im, low, high, overflow, a_re, a_im, a_exp, bits, relu):
-    """Replace the drive `(batch, steps, 2 P)` by what the readout sees; `re`, `im` keep the last states."""
-    batch, steps, _ = drive.shape
-    states = len(a_re)
-    top = (np.int64(1) << (bits - 1)) - 1
-    for b in range(batch):
-        for t in range(steps):
-            for p in range(states):
-                old_re, old_im = np.int64(re[b, p]), np.int64(im[b, p])
-                wide_re = ((a_re[p] * old_re) >> a_exp) - ((a_im[p] * old_im) >> a_exp) + drive[b, t, p]
-                wide_im = ((a_re[p] * old_im) >> a_exp) + ((a_im[p] * old_re) >> a_exp) + drive[b, t, states + p]
-                new_re = min(max(wide_re, -top - 1), top)
-                new_im = min(max(wide_im, -top - 1), top)
-                overflow[b] += np.int64(new_re != wide_re) + np.int64(new_im != wide_im)
-                low[b] = min(low[b], new_re, new_im)
-                high[b] = max(high[b], new_re, new_im)
-                re[b, p], im[b, p] = new_re, new_im
-                seen = not relu or new_re > 0
-                drive[b, t, p] = new_re if seen else 0
-                drive[b, t, states + p] = new_im if seen else 0
+    return clipped(values.reshape(len(values), -1), top(bits), overflow).reshape(values.shape)

@@ -6,11 +6,10 @@ from functools import cached_property
 import numpy as np
 
 from ndns.errors import UserError
-from ndns.loihi2.nodes import s5_step
-from ndns.loihi2.nodes.base import LAVA, METERS, Mode, State, meters, note_range
-from ndns.loihi2.nodes.kernels import piecewise
+from ndns.loihi2.nodes import kernels
+from ndns.loihi2.nodes.base import LAVA, METERS, Mode, State, meter_of, meters, note_range
 from ndns.loihi2.nodes.matrix import FEW_STEPS, Matrix
-from ndns.loihi2.nodes.s5 import DiagonalSSM, Receiver, integers, saturate, shifted
+from ndns.loihi2.nodes.s5 import DiagonalSSM, Receiver, integers, saturate, shifted, top
 
 SIGMOID_EXP = 14
 SIGMOID_TABLE = np.rint((1 << SIGMOID_EXP) / (1 + np.exp(-np.arange(10.0)))).astype(np.int64)
@@ -119,8 +118,8 @@ class S5Block:
 
     def __post_init__(self) -> None:
         width = self.ssm.shape_out
-        if (self.gate.shape_in, self.gate.shape_out) != (width, width) or self.gate.relu:
-            raise UserError(f"S5Block: the gate must be {width} x {width} without ReLU, got {self.gate.weight.shape}.")
+        if (self.gate.shape_in, self.gate.shape_out) != (width, width):
+            raise UserError(f"S5Block: the gate must be {width} x {width}, got {self.gate.weight.shape}.")
         if self.gate.x_exp != self.ssm.y_exp or not 0 <= self.gate.y_exp <= 20:
             raise UserError("S5Block: gate.x_exp must be ssm.y_exp, and gate.y_exp within 0 and 20.")
         if not self.relu and not 0 <= self.ssm.y_exp <= 20:
@@ -165,27 +164,28 @@ class S5Block:
 
     def run(self, state: State, x: np.ndarray, mode: Mode = LAVA) -> np.ndarray:
         """Turn int32 `(batch, steps, H)` into int32 of the same shape."""
-        if x.shape[0] * x.shape[1] < FEW_STEPS and self.ssm.b_re.ndim == 2:
-            inner = ((state[f"{name}.{key}"] for key in METERS) for name in ("state", "z"))
-            meters_of = (*map(tuple, inner), tuple(state[key] for key in METERS))
-            return s5_step.run(x, state["re"], state["im"], *meters_of, *self._compiled)
-        return self.observed(state, x, mode)[0]
+        if self._compiled is None or x.shape[0] * x.shape[1] >= FEW_STEPS:
+            return self.observed(state, x, mode)[0]
+        found = (meter_of(state, name) for name in ("state.", "z.", ""))
+        return kernels.s5_block(x, state["re"], state["im"], *found, *self._compiled)
 
     @cached_property
-    def _compiled(self) -> tuple:
-        """What `s5_step.run` takes behind the state."""
+    def _compiled(self) -> tuple | None:
+        """What `kernels.s5_block` takes behind the state; none for what it cannot do, or what may need refusing."""
         ssm, gate = self.ssm, self.gate
-        (into,), (readout,) = ssm.into, ssm.readout
+        matrices = (*ssm.into, *ssm.readout, gate.product)
+        if ssm.b_re.ndim == 1 or gate.relu or not all(matrix.always_exact for matrix in matrices):
+            return None
         shifts = (
             ssm.u_exp + ssm.b_exp - ssm.x_exp, ssm.x_exp + ssm.c_exp - ssm.y_exp, ssm.u_exp + ssm.d_exp - ssm.y_exp,
             gate.x_exp + gate.w_exp - gate.y_exp, ssm.y_exp - ssm.u_exp,
         )  # fmt: skip
         return (
-            (into.columns, readout.columns, gate.product.columns),
+            tuple(matrix.columns for matrix in matrices),
             (ssm.a_re, ssm.a_im, ssm.d, ssm.bias_x, ssm.bias_y, gate.bias),
             (*shifts, ssm.a_exp, ssm.y_exp, gate.y_exp, SIGMOID_EXP, GELU_SLOPE),
             (ssm.relu, self.relu, self.ends_in_relu),
-            (ssm.state_bits, ssm.message_bits, gate.message_bits),
+            (top(ssm.state_bits), top(ssm.message_bits), top(gate.message_bits)),
             SIGMOID_TABLE,
         )
 
@@ -209,7 +209,7 @@ class S5Block:
 
 def _meters_of(state: State, name: str) -> State:
     """Return the block's state with the meters of what is inside in the place of its own."""
-    return state | {key: state[f"{name}.{key}"] for key in METERS}
+    return state | dict(zip(METERS, meter_of(state, f"{name}."), strict=True))
 
 
 def integer_sigmoid(x: np.ndarray, x_exp: int) -> np.ndarray:
@@ -220,4 +220,4 @@ def integer_sigmoid(x: np.ndarray, x_exp: int) -> np.ndarray:
     >>> integer_sigmoid(np.array([0, 1 << 6, -(1 << 6)]), 6) / 2**14
     array([0.5      , 0.7310791, 0.2689209])
     """
-    return piecewise(x.ravel(), x_exp, SIGMOID_TABLE, 1 << SIGMOID_EXP).reshape(x.shape)
+    return kernels.piecewise(x.ravel(), x_exp, SIGMOID_TABLE, 1 << SIGMOID_EXP).reshape(x.shape)
