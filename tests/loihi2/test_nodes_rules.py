@@ -1,5 +1,7 @@
 """What nodes promise beyond lava's integers: meaning, numeric modes, meters, refusals."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -257,3 +259,30 @@ def test_compiled_loops_give_what_numpy_gives():
     x = np.array([0, 4, 6, -4, 8, 12, 20, -99, 11], np.int32)
     by_hand = [0, 10, 25, 99 - 10, 40, 50, 50, 99 - 50, 47]
     np.testing.assert_array_equal(kernels.piecewise(x, 2, table, 99), by_hand)
+
+
+@QUICK
+@given(SEEDS, st.booleans(), st.booleans())
+def test_a_block_gives_a_stream_the_integers_of_the_whole_clip(seed, relu, gate_relu):
+    """Frame by frame a compiled loop runs, many frames at once NumPy does: outputs, states and meters agree."""
+    rng = np.random.default_rng(seed)
+    ssm = draw_ssm(rng, diagonal=False, wide=False, relu=relu, y_exp=12)
+    block = S5Block(ssm, draw_affine(rng, WIDTH, WIDTH, relu=gate_relu, x_exp=ssm.y_exp), relu)
+    x = rng.integers(-(2**15), 2**15, (1, 60, WIDTH)).astype(np.int32)
+    whole, streamed = block.init(1), block.init(1)
+    expected = block.run(whole, x)
+    found = np.concatenate([block.run(streamed, x[:, t : t + 1]) for t in range(x.shape[1])], axis=1)
+    assert np.unique(expected).size > 50
+    np.testing.assert_array_equal(found, expected)
+    for name, value in whole.items():
+        np.testing.assert_array_equal(streamed[name], value, err_msg=name)
+
+
+@pytest.mark.parametrize("steps", [1, 20])
+def test_sums_that_are_not_exact_are_refused_at_once_and_in_a_stream(steps):
+    drawn = draw_ssm(np.random.default_rng(1), diagonal=False, wide=False)
+    heavy = {"b_re": np.full_like(drawn.b_re, 2**31 - 1), "weight_bits": 32}
+    ssm = dataclasses.replace(drawn, **heavy)
+    block = S5Block(ssm, Affine(np.eye(WIDTH, dtype=np.int64), x_exp=ssm.y_exp, y_exp=12))
+    with pytest.raises(UserError, match="more than 53 bits"):
+        block.run(block.init(1), np.full((1, steps, WIDTH), 2**31 - 1, np.int32))
