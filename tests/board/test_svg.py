@@ -4,7 +4,7 @@ import re
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ndns.board.charts import WIDE, Line, Panel, panels, shape_of
@@ -18,6 +18,8 @@ SANE = st.floats(-1e4, 1e4)
 
 
 @given(SANE, st.floats(1e-3, 1e4), st.integers(2, 9))
+@example(1.0, 4001.0, 2)
+@example(5.0001, 4.9998, 2)
 def test_ticks_are_even_inside_and_about_as_many_as_asked(low, span, count):
     found = ticks(low, low + span, count)
     assert 1 <= len(found) <= count + 1

@@ -38,9 +38,14 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
         return [low]
     rough = (high - low) / count
     power = 10.0 ** math.floor(math.log10(rough))
-    step = power * next(factor for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
-    first = math.ceil(low / step - 1e-9)
-    return [round(first_step * step, 10) for first_step in range(first, math.floor(high / step + 1e-9) + 1)]
+    large_enough = next(factor for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
+    # Steps of 5 can miss a range that is shorter than one of them; steps of 2 cannot.
+    return _multiples(large_enough * power, low, high) or _multiples(2 * power, low, high)
+
+
+def _multiples(step: float, low: float, high: float) -> list[float]:
+    places = range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
+    return [round(place * step, 10) for place in places]
 
 
 def padded(values: Iterable[float], include: Iterable[float] = (), share: float = 0.06) -> tuple[float, float]:
