@@ -95,6 +95,21 @@ def test_files_that_do_not_match(results, denoised, tmp_path):
     assert not (results / "added.yaml").exists()
 
 
+@pytest.mark.parametrize(("scale", "said"), [(np.nan, "contains NaN"), (20_000.0, "full scale is 1")])
+def test_recordings_that_could_not_be_scored(results, denoised, scale, said):
+    soundfile.write(denoised / "val_00000.wav", np.full(16_000, scale), 16_000, subtype="FLOAT")
+    with pytest.raises(UserError, match=rf"val_00000\.wav: .*{said}"):
+        add(results, "mine", denoised, {})
+    assert not (results / "added.yaml").exists()
+
+
+@pytest.mark.parametrize(("key", "value"), [("latency_ms", -4.0), ("size_kb", float("nan")), ("parameters", -1)])
+def test_facts_out_of_range(results, denoised, key, value):
+    with pytest.raises(UserError, match=rf"^{key}: input should be .* \(found {value}\)\.$"):
+        add(results, "mine", denoised, {key: value})
+    assert not (results / "added.yaml").exists()
+
+
 @given(st.sets(st.sampled_from("abcdef")), st.sets(st.sampled_from("abcdef"), min_size=1))
 def test_names_match_exactly_if_every_clip_is_there(there, clips):
     found = {name: Path(f"{name}.wav") for name in there}

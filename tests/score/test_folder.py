@@ -111,6 +111,24 @@ def test_no_name_in_common_and_empty_or_missing_folders(folders, tmp_path) -> No
         score(folders | {"clean": tmp_path / "absent"})
 
 
+def test_folders_and_links_called_as_recordings(folders, tmp_path) -> None:
+    path = folders["denoised"] / "val_00001.wav"
+    with pytest.raises(UserError, match=r"val_00001\.wav: is no folder; name the one"):
+        score(folders | {"denoised": path})
+    (folders["denoised"] / "more.wav").mkdir()
+    assert len(score(folders)) == 3
+    (folders["denoised"] / "more.flac").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"more\.flac: the link leads nowhere"):
+        score(folders)
+
+
+def test_a_refused_clip_leaves_no_empty_journal(study, folders, tmp_path) -> None:
+    soundfile.write(folders["denoised"] / "val_00000.wav", np.full(32_000, np.nan), 16_000, subtype="FLOAT")
+    with pytest.raises(UserError, match="NaN"):
+        score(folders)
+    assert not list(tmp_path.rglob("*.journal"))
+
+
 def test_lengths(study, folders) -> None:
     path = folders["denoised"] / "val_00001.wav"
     soundfile.write(path, study.signals["val_00001"]["denoised"][:-100], 16_000)

@@ -16,6 +16,8 @@ from ndns.errors import UserError
 from ndns.files import atomic_path, sha256_bytes
 
 RATE = 16_000
+LOUDEST = 8.0
+"""Resampling and float files may pass full scale a little; beyond this the file is not scaled to 1."""
 SUFFIXES = (".wav", ".flac", ".ogg")
 
 
@@ -97,6 +99,19 @@ def read(path: str | Path, rate: int = RATE) -> np.ndarray:
     if len(samples) == 0:
         raise UserError(f"{path}: holds no samples; remove it.")
     return resample(to_mono(samples), source_rate, rate)
+
+
+def read_scaled(path: str | Path) -> np.ndarray:
+    """Read as `read` does a recording that another program wrote.
+
+    Raises:
+        UserError: as `read`, or its samples are integers in a float file.
+    """
+    samples = read(path)
+    peak = np.abs(samples).max()
+    if peak > LOUDEST:
+        raise UserError(f"{path}: samples reach {peak:.0f}; full scale is 1, so divide them (by 32768?) or use PCM.")
+    return samples
 
 
 def to_pcm16(samples: np.ndarray) -> np.ndarray:

@@ -15,15 +15,20 @@ def recordings(folder: Path) -> dict[str, Path]:
     """Return name -> file for a folder tree; `..._fileid_7` counts as `fileid_7`, as the challenge names its files.
 
     Raises:
-        UserError: no such folder, no recording in it, or two of one name.
+        UserError: no such folder, no recording in it, two of one name, or a link that leads nowhere.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder.")
+        there = "is no folder; name the one that holds the recordings" if folder.exists() else "no such folder"
+        raise UserError(f"{folder}: {there}.")
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
         if path.suffix.lower() not in SUFFIXES or any(part.startswith(".") for part in relative.parts):
             continue
+        if path.is_dir():
+            continue
+        if not path.is_file():
+            raise UserError(f"{path}: the link leads nowhere; mend or remove it.")
         file_id = FILE_ID.search(path.stem)
         name = file_id.group() if file_id else relative.with_suffix("").as_posix()
         if name in found:

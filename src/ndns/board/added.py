@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import TypeAdapter
 
-from ndns.audio.io import info
+from ndns.audio.io import info, read_scaled
 from ndns.audio.names import check_names, digest, recordings
 from ndns.config_peer import ADDED, Peer
 from ndns.errors import UserError
 from ndns.files import read_csv, write_text
-from ndns.validation import load_yaml
+from ndns.validation import load_yaml, validated
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 STAGES = ("deploy", "score", "cost")
@@ -30,7 +31,8 @@ def add(results: Path, name: str, folder: Path, facts: dict[str, Any]) -> Peer:
         facts: what is known of the system: keys of `Peer`.
 
     Raises:
-        UserError: no such study, a name that is taken or no plain one, clips without a recording, or one too short.
+        UserError: no such study, a name that is taken or no plain one, clips without a recording, one too short or
+            unreadable, a fact out of range.
     """
     mix = results / "mix" / "val.csv"
     if not mix.is_file():
@@ -55,8 +57,10 @@ def add(results: Path, name: str, folder: Path, facts: dict[str, Any]) -> Peer:
             raise UserError(
                 f"{found[clip]}: has {there.seconds:.2f} s, but the clip {clip} {seconds:.2f} s; is it another clip?"
             )
+        read_scaled(found[clip])
     given = {key: value for key, value in facts.items() if value is not None}
-    entry = Peer(peer="folder", folder=str(folder.resolve()), sha256=digest(found), **given)
+    noted = {"peer": "folder", "folder": str(folder.resolve()), "sha256": digest(found), **given}
+    entry = validated(TypeAdapter(Peer), noted, [])
     write_added(results, {**known, name: entry.model_dump(exclude_defaults=True)})
     return entry
 

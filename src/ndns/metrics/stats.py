@@ -55,7 +55,7 @@ def mean_interval(
     if len(known) == 1:
         return Mean(1, float(known[0]))
     generator = np.random.default_rng(seed)
-    draws = [generator.integers(0, len(known), (rows, len(known))) for rows in _chunks(resamples, len(known))]
+    draws = (generator.integers(0, len(known), (rows, len(known))) for rows in _chunks(resamples, len(known)))
     means = np.concatenate([known[draw].mean(axis=1) for draw in draws])
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Mean(len(known), float(known.mean()), float(low), float(high))

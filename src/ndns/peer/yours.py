@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ndns.audio.io import RATE, limit_to_pcm16, read, write_pcm16
+from ndns.audio.io import RATE, limit_to_pcm16, read_scaled, write_pcm16
 from ndns.audio.names import digest, recordings
 from ndns.config import Peer as Settings
 from ndns.errors import UserError
@@ -67,7 +67,7 @@ class Command:
                 raise UserError(f"{name}: ended with {ended.returncode} on {clip.name} ({said}).")
             if not out.is_file():
                 raise UserError(f"{name}: wrote nothing at {{output}} for {clip.name}.")
-            return _aligned(read(out), self.facts, clip, name), {}
+            return _aligned(read_scaled(out), self.facts, clip, name), {}
 
 
 class Python:
@@ -103,7 +103,7 @@ class Folder:
         if clip.name not in self._files:
             raise UserError(f"{self._root}: no recording of {clip.name}; call the file {clip.name}.wav.")
         path = self._files[clip.name]
-        return _aligned(read(path).astype(np.float64), self.facts, clip, str(path)), self._operations
+        return _aligned(read_scaled(path).astype(np.float64), self.facts, clip, str(path)), self._operations
 
 
 def _imported(name: str) -> Callable[[np.ndarray, int], np.ndarray]:

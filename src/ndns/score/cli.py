@@ -25,7 +25,7 @@ app = typer.Typer(
 )
 
 Settings = Annotated[str, typer.Option(help="section `score`: JSON text, or a JSON or YAML file")]
-Out = Annotated[Path, typer.Option(help="the table to write, scores.csv")]
+Out = Annotated[Path, typer.Option(help="the table to write, scores.csv", dir_okay=False)]
 Jobs = Annotated[int, typer.Option(min=1, help="processes, one thread each")]
 
 
@@ -51,7 +51,9 @@ def run_command(
 def folder_command(
     denoised: Annotated[Path, typer.Argument(help="folder of a system's output")],
     clean: Annotated[Path, typer.Argument(help="folder of the clean references")],
-    out: Annotated[Path | None, typer.Option(help="the table to write; none: <name of DENOISED>_scores.csv")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="the table to write; none: <name of DENOISED>_scores.csv", dir_okay=False)
+    ] = None,
     noisy: Annotated[Path | None, typer.Option(help="folder of the noisy inputs; gives the SI-SNR gains")] = None,
     settings: Settings = "{}",
     jobs: Jobs = CPUS,

@@ -1,13 +1,13 @@
 """Scores of a folder of recordings from any system."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ndns.audio.io import info, read
+from ndns.audio.io import RATE, info, read_scaled
 from ndns.audio.names import recordings
 from ndns.config import Score
 from ndns.errors import UserError
@@ -16,9 +16,6 @@ from ndns.fingerprint import fingerprint
 from ndns.score.clip import Row, measure
 from ndns.score.parallel import journaled
 from ndns.score.scores import COLUMNS, Scores, write_scores
-
-LOUDEST = 8.0
-"""Resampling and float files may pass full scale a little; beyond this the file is not scaled to 1."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +66,8 @@ def score_folder(
         name: Files(*(part[name] for part in files), *([] if noisy else [None]), settings, trim)
         for name in _common_names(folders, files, partial)
     }
+    if not trim:
+        _check_lengths(clips.values())
     keys = {name: clip.key() for name, clip in clips.items()}
     journal = out.with_name(f"{out.name}.journal")
     measured = journaled(score_files, {keys[name]: clip for name, clip in clips.items()}, journal, jobs)
@@ -82,39 +81,36 @@ def score_files(files: Files) -> Row:
     """Read, resample to 16 kHz and measure one clip.
 
     Raises:
-        UserError: an unreadable file, NaN, a scale other than full scale 1, different lengths.
+        UserError: an unreadable file, NaN, a scale other than full scale 1.
     """
     paths = [path for path in (files.denoised, files.clean, files.noisy) if path]
-    signals = [_samples(path) for path in paths]
-    for path, signal in zip(paths[1:], signals[1:], strict=True):
-        if not files.trim and abs(len(signal) - len(signals[0])) > _rounding(files.denoised, path):
-            raise UserError(
-                f"{files.denoised} has {len(signals[0])} samples at 16 kHz but {path} has {len(signal)}; "
-                "pad or cut one of them, or give --trim to score what they share from the start."
-            )
+    signals = [read_scaled(path).astype(np.float64) for path in paths]
     shortest = min(map(len, signals))
     output, reference, mixture = [*(signal[:shortest] for signal in signals), None][:3]
     return measure(output, reference, mixture, files.settings)
 
 
-def _samples(path: Path) -> np.ndarray:
-    samples = read(path).astype(np.float64)
-    peak = np.abs(samples).max()
-    if peak > LOUDEST:
-        raise UserError(f"{path}: samples reach {peak:.0f}; full scale is 1, so divide them (by 32768?) or use PCM.")
-    return samples
-
-
-def _rounding(first: Path, second: Path) -> int:
-    """Samples by which lengths may differ: resampling of unequal rates rounds."""
-    return 0 if info(first).rate == info(second).rate else 1
+def _check_lengths(clips: Iterable[Files]) -> None:
+    """Compare the lengths that the headers state, so that a wrong one is told before hours of scoring."""
+    for files in clips:
+        first = info(files.denoised)
+        for path in (files.clean, files.noisy):
+            other = info(path) if path else first
+            samples = [round(each.seconds * RATE) for each in (first, other)]
+            if abs(samples[0] - samples[1]) > (first.rate != other.rate):  # resampling of unequal rates rounds
+                raise UserError(
+                    f"{files.denoised} has {samples[0]} samples at 16 kHz but {path} has {samples[1]}; "
+                    "pad or cut one of them, or give --trim to score what they share from the start."
+                )
 
 
 def _common_names(folders: Sequence[Path], files: Sequence[dict[str, Path]], partial: bool) -> list[str]:
     common = sorted(set.intersection(*map(set, files)))
     if not common:
         names = " and ".join(f"{next(iter(part.values()))}" for part in files)
-        raise UserError(f"no name is in every folder: compare {names}; files are matched by name without suffix.")
+        raise UserError(
+            f"no name is in every folder: compare {names}; files are matched by their whole name but the ending (.wav)."
+        )
     for folder, part in zip(folders, files, strict=True):
         for other, names in zip(folders, files, strict=True):
             lonely = sorted(set(part) - set(names))

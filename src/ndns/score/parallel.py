@@ -5,9 +5,10 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +21,9 @@ Task = TypeVar("Task")
 Row = dict[str, Any]
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+AHEAD = 4
+"""Tasks a process that are handed out before one has ended: enough to keep it busy, whatever their number."""
 
 
 def journaled(function: Callable[[Task], Row], tasks: Mapping[str, Task], journal: Path, jobs: int) -> dict[str, Row]:
@@ -38,12 +42,19 @@ def journaled(function: Callable[[Task], Row], tasks: Mapping[str, Task], journa
     pending = {key: task for key, task in tasks.items() if key not in rows}
     if pending:
         journal.parent.mkdir(parents=True, exist_ok=True)
-        with open(journal, "a", encoding="utf-8") as handle, _progress(len(tasks), len(tasks) - len(pending)) as step:
-            for key, row in _finished(function, pending, jobs):
-                handle.write(json.dumps({"key": key, "row": row}) + "\n")
-                handle.flush()
-                rows[key] = row
-                step()
+        try:
+            with (
+                open(journal, "a", encoding="utf-8") as handle,
+                _progress(len(tasks), len(tasks) - len(pending)) as step,
+            ):
+                for key, row in _finished(function, pending, jobs):
+                    handle.write(json.dumps({"key": key, "row": row}) + "\n")
+                    handle.flush()
+                    rows[key] = row
+                    step()
+        finally:
+            if not rows:
+                journal.unlink(missing_ok=True)  # nothing to go on from
     return {key: rows[key] for key in tasks}
 
 
@@ -71,9 +82,12 @@ def _finished(function: Callable[[Task], Row], tasks: Mapping[str, Task], jobs: 
         context = multiprocessing.get_context("spawn")
         pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=follow_parent)
         try:
-            keys = {pool.submit(function, task): key for key, task in tasks.items()}
-            for future in as_completed(keys):
-                yield keys[future], future.result()
+            waiting = iter(tasks.items())
+            running = {pool.submit(function, task): key for key, task in islice(waiting, AHEAD * jobs)}
+            while running:
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    yield running.pop(future), future.result()
+                    running |= {pool.submit(function, task): key for key, task in islice(waiting, 1)}
         except BrokenProcessPool:
             raise UserError(
                 f"a scoring process died, out of memory perhaps; run again with fewer --jobs than {jobs} "
