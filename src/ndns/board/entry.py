@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from ndns import __version__
 from ndns.audio.io import limit_to_pcm16, read_pcm16, write_pcm16
 from ndns.board import lava_inference, write_up
 from ndns.board.inputs import Clip, Evidence, System
@@ -34,7 +35,8 @@ README = """# Entry of {team} to the Intel N-DNS challenge, track 1
 | `<model>/denoised.flac`, `integers.npz` | what it made of `example/noisy.flac`, and its integers in and out |
 | `SHA256SUMS` | `sha256sum --check SHA256SUMS` |
 
-    pip install ndns lava-nc==0.10.0
+In the environment that `make setup` of ndns {version} makes, lava-nc 0.10.0 included:
+
     python lava_inference.py {model}
 
 Models: {models}. The challenge also wants `metricsboard_track_1_test.yml`: run the study on test set 1 for it.
@@ -128,6 +130,7 @@ def _freeze(folder: Path, run: System, clip: Clip, checkpoint: Path | None) -> N
 
 def _readme(evidence: Evidence, board: Board, models: list[System], pdf: bool) -> str:
     return README.format(
+        version=__version__,
         team=board.team,
         study=evidence.study,
         clips=len(evidence.clips),
