@@ -9,6 +9,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import psutil
@@ -117,6 +118,14 @@ def of_the_checkout(folder):
     return found
 
 
+def gone(folder):
+    """Wait until no process works in a folder; return whether that came true."""
+    deadline = time.monotonic() + HANG
+    while of_the_checkout(folder) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return not of_the_checkout(folder)
+
+
 def whole(folder, wanted):
     """Fail unless each result that is there is one that an undisturbed run gives."""
     for path, digest in wanted.items():
@@ -160,7 +169,22 @@ def test_killed_anywhere_the_same_command_goes_on(complete, jobs, wanted, tmp_pa
         assert outcome.reached == "bytes" or "/cost/" in path, outcome
     again = checkout.snakemake("--dry-run")
     assert "Nothing to be done" in again.stdout + again.stderr
+    assert gone(checkout.folder), "a process outlived its parent"
+
+
+def test_what_a_killed_verification_started_ends_with_it(checkout, tmp_path):
+    scratch = tmp_path / "scratch"
+    call = [sys.executable, "-c", "from ndns.cli import main; main()", "verify", "train", "--study", "tiny.yaml"]
+    with open(tmp_path / "log", "w") as log:
+        verification = subprocess.Popen(
+            [*call, "--scratch", str(scratch)], cwd=checkout.folder, env=checkout.environment(), stdout=log, stderr=log
+        )
     deadline = time.monotonic() + HANG
-    while of_the_checkout(checkout.folder) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert of_the_checkout(checkout.folder) == [], "a process outlived its parent"
+    while not any(is_job(process, "ndns train") for process in of_the_checkout(scratch)):
+        assert verification.poll() is None, (tmp_path / "log").read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    verification.kill()
+    verification.wait()
+    assert gone(scratch)
+    assert not list(scratch.rglob("checkpoint.safetensors")), "the job went on to its end"

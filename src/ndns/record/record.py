@@ -83,9 +83,8 @@ def record_models(root: Path, remote: str | None = None, push: bool = True) -> R
 def _keep(root: Path, jobs: int, files: list[str], names: list[str], remote: str | None, push: bool) -> Report:
     """Note the hashes of stages in dvc.lock and send their files."""
     with store.repository(root) as repo:
-        store.commit(repo, names)
-    with store.repository(root) as repo:
-        sent = store.push(repo, names, remote) if push else None
+        committed = store.commit(repo, names)
+        sent = store.push(repo, committed, remote) if push else None
         inside = store.is_reference(repo, remote)
     if push:
         store.prune(root)

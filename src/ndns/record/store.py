@@ -62,22 +62,37 @@ def _chain(error: BaseException) -> str:
     return "; ".join(said)
 
 
-def commit(repo: Any, names: list[str]) -> None:
-    """Note the hashes of the outputs of stages in dvc.lock and copy what is new into the cache.
+def commit(repo: Any, names: list[str]) -> list[Any]:
+    """Note the hashes of the outputs of stages in dvc.lock, copy what is new into the cache, return DVC's stages.
 
-    As `dvc commit --force` for each of them, but dvc.yaml is read once, not twice a stage.
+    As `dvc commit --force` for each of them, but dvc.yaml is read once, not twice a stage, and nothing goes into DVC's
+    cache of runs, from which only `dvc repro` would take it.
     """
     found = [stage for stage in repo.index.stages if stage.addressing in names]
     for stage in found:
-        stage.save()
+        stage.save(run_cache=False)
         stage.commit()
     found[0].dvcfile.dump_stages(found, update_pipeline=False)
+    return found
 
 
-def push(repo: Any, names: list[str], remote: str | None) -> int:
-    """Send what a remote lacks; return how many files that were."""
+def push(repo: Any, committed: list[Any], remote: str | None) -> int:
+    """Send what a remote lacks; return how many files that were.
+
+    As `dvc push` of these stages, but dvc.yaml and dvc.lock are not read again, which DVC does twice a stage.
+
+    Raises:
+        UserError: the remote is unknown, or a file does not arrive.
+    """
     _known(repo, remote)
-    return repo.push(targets=names, remote=remote)
+    used: dict[Any, set] = {}
+    for stage in committed:
+        for place, objects in stage.get_used_objs(remote=remote, push=True).items():
+            used.setdefault(place, set()).update(objects)
+    results = [repo.cloud.push(objects, remote=remote, odb=place) for place, objects in used.items() if objects]
+    if failed := sum(len(result.failed) for result in results):
+        raise UserError(f"DVC: {failed} files did not reach the remote; record again when it is in reach.")
+    return sum(len(result.transferred) for result in results)
 
 
 def pull(repo: Any, names: list[str], remote: str | None, force: bool) -> dict:

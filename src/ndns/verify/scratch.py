@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from ndns.config import FolderCorpus, ImportedModel, Peer, Study
 from ndns.errors import UserError
 from ndns.files import sha256_file, write_json
+from ndns.verify.child import run
 from ndns.verify.claims import Claim
 
 WORKFLOW = ("Snakefile", "rules", "workflow", "profiles", "config", "envs", "src", "data/sources.csv", "pyproject.toml")
@@ -115,16 +115,7 @@ class Scratch:
         environment["PYTHONPATH"] = os.pathsep.join(
             filter(None, [str(self.folder / "src"), os.environ.get("PYTHONPATH")])
         )
-        result = subprocess.run(
-            [*map(str, command), "--", *outputs],
-            cwd=self.folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
+        result = run([*map(str, command), "--", *outputs], self.folder, environment)
         if result.returncode:
             said = "\n".join((result.stdout + result.stderr).splitlines()[-TAIL:])
             raise UserError(
