@@ -59,10 +59,15 @@ def render(
     """Render clips into shards <number>.tar with their manifests <number>.csv."""
     from ndns.config import Mix, settings_from
     from ndns.mix.render import Job, render_shards
+    from ndns.mixing.clip import SNR_TOLERANCE_DB
 
     redrawn = render_shards(Job(settings_from(settings, Mix), plan, manifest, split, out), shard, jobs)
     if redrawn:
-        typer.echo(f"ndns mix: {redrawn} clips of {split} got other recordings than planned (silence).", err=True)
+        typer.echo(
+            f"ndns mix: {redrawn} clips of {split} got other recordings than planned: these were silent, "
+            f"or rounding to 16 bits moved the SNR by more than {SNR_TOLERANCE_DB} dB.",
+            err=True,
+        )
 
 
 @app.command()

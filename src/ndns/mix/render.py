@@ -43,7 +43,7 @@ def render_shards(job: Job, numbers: list[int] | None = None, jobs: int = 1) -> 
         jobs: processes; the result does not depend on it.
 
     Returns:
-        How many clips got other recordings than planned, because these were silent.
+        How many clips got other recordings than planned; `render_clip` says why.
 
     Raises:
         UserError: no such shard, or as `PlanClips`.
