@@ -26,7 +26,7 @@ run: setup
 	ndns board show results/$(STUDY)/board
 
 test: setup
-	python -m pytest $(TESTS)
+	python -m pytest -n $(CORES) --dist loadfile $(TESTS)
 
 test-slurm: setup
 	NDNS_TEST_SLURM=1 python -m pytest tests/slurm -v
