@@ -45,6 +45,28 @@ def test_integers_follow_the_float_network(variant):
     assert error < (0.5 if variant == "sparse_4bit" else 0.15)
 
 
+@pytest.mark.parametrize("variant", ["dense_qat", "sparse"])
+def test_slow_states_do_not_lose_what_each_step_rounds_away(variant):
+    """Mean loss of a state in a step, beside the same recurrence without rounding; else -0.5 and -1.5."""
+    ssm = program(variant).nodes[1].ssm
+    net = network(variant)
+    with torch.no_grad():
+        bias = net.blocks[0].folded(net.sparsifier, "block0").bias_x.double().numpy() * 2.0**ssm.x_exp
+    u = np.random.default_rng(4).integers(-600, 600, (1, 4000, ssm.shape_in), dtype=np.int32)
+    transition = (ssm.a_re + 1j * ssm.a_im) * 2.0**-ssm.a_exp
+    into = (ssm.b_re + 1j * ssm.b_im) * 2.0 ** (ssm.x_exp - ssm.u_exp - ssm.b_exp)
+    state, exact, errors = ssm.init(1), np.zeros(len(transition), complex), []
+    for step in range(u.shape[1]):
+        ssm.run(state, u[:, step : step + 1])
+        exact = transition * exact + into @ u[0, step] + bias[0] + 1j * bias[1]
+        errors.append(state["re"][0] + 1j * state["im"][0] - exact)
+    lost = np.mean(errors[1000:], axis=0) * (1 - transition)
+    assert not state["overflow"].any()
+    assert np.abs(1 / (1 - transition)).max() > 20
+    assert abs(lost.real.mean()) < 0.25
+    assert abs(lost.imag.mean()) < 0.25
+
+
 @pytest.mark.parametrize("variant", ["dense", "sparse", "bounded"])
 def test_whole_clip_streaming_and_batch_agree_bit_for_bit(variant):
     integers = program(variant)
