@@ -129,16 +129,8 @@ def scoring(folder: Path, rows: tuple[list[dict], list[dict]], clips: int, jobs:
     mix, deploy, out = folder / "mix" / "val.csv", folder / "deploy" / "manifest.csv", folder / f"{clips}.csv"
     write_csv(mix, rows[0][:clips], list(MIX_COLUMNS))
     write_csv(deploy, rows[1][:clips], list(DENOISED_COLUMNS))
-    command = [
-        sys.executable,
-        "-c",
-        "from ndns.cli import main; main()",
-        "score",
-        "run",
-        "--settings",
-        json.dumps(CHEAP),
-    ]
-    command += ["--mix", mix, "--denoised", deploy, "--out", out, "--jobs", str(jobs)]
+    command = [sys.executable, "-c", "from ndns.cli import main; main()", "score", "run"]
+    command += ["--settings", json.dumps(CHEAP), "--mix", mix, "--denoised", deploy, "--out", out, "--jobs", str(jobs)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL), out
 
 
