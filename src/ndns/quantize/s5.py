@@ -83,7 +83,7 @@ def _integers(weight: torch.Tensor, bits: int) -> tuple[np.ndarray, int]:
     return torch.round(weight.double() * 2.0**exponent).long().numpy(), exponent
 
 
-def _bias(bias: torch.Tensor, exponent: int, bits: int, lost: np.ndarray | float = 0.0) -> np.ndarray:
+def _bias(bias: torch.Tensor, exponent: int, bits: int, lost: torch.Tensor | float = 0.0) -> np.ndarray:
     top = 2 ** (bits - 1) - 1
     return torch.round(bias.double() * 2.0**exponent + lost).clamp(-top - 1, top).long().numpy()
 
