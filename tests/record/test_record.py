@@ -119,6 +119,22 @@ def test_the_store_drops_what_is_no_longer_recorded(original):
     check_store(original.folder)
 
 
+def test_a_store_that_does_not_take_a_file_leaves_the_earlier_record(original):
+    """Neither dvc.yaml and dvc.lock nor the study's job records and crate speak of what was not kept."""
+    taken = {name[:2] for name in objects(original.folder / "reference/store")}
+    content = next(text for text in (b"%d" % n for n in range(1000)) if hashlib.md5(text).hexdigest()[:2] not in taken)
+    obstacle = original.folder / "reference/store/files/md5" / hashlib.md5(content).hexdigest()[:2]
+    obstacle.write_bytes(b"a file where the store wants a folder")
+    (original.folder / "results/tiny/score/noisy/extra.bin").write_bytes(content)
+    told = refused(original)
+    assert told.startswith("ndns: DVC: the remote cannot be used (")
+    assert told.count("\n") == 1
+    obstacle.unlink()
+    result = original.ndns("record", "tiny.yaml")
+    assert result.returncode == 0, said(result)
+    check_store(original.folder)
+
+
 def test_nothing_is_sent_unless_asked(committed, tmp_path):
     checkout = committed.copy(tmp_path / "checkout")
     result = checkout.ndns("record", "tiny.yaml", "--no-push")

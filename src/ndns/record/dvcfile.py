@@ -58,6 +58,11 @@ def entries(study: Recorded, remote: str | None) -> dict[str, dict]:
     return found
 
 
+def paths(root: Path) -> tuple[Path, Path]:
+    """Return the two files that say what is recorded."""
+    return root / DVC_YAML, root / DVC_LOCK
+
+
 def stages(root: Path) -> dict[str, dict]:
     """Return the stages that dvc.yaml has now, empty without one."""
     path = root / DVC_YAML

@@ -37,7 +37,7 @@ def record(study: Recorded, remote: str | None = None, push: bool = True, dirty:
 
     Raises:
         UserError: the checkout is dirty or in use, a result is not current, the store would grow too large, or DVC
-            fails; dvc.yaml, dvc.lock and the store are then as before.
+            fails; all files but those that a remote took are then as before.
     """
     root = study.root
     with guard.alone(root):
@@ -49,10 +49,12 @@ def record(study: Recorded, remote: str | None = None, push: bool = True, dirty:
             inside = store.is_reference(repo, remote)
         if inside:
             _small(root, study.name, files, dvcfile.names_of(root, study.name))
-        _publish(study, files)
-        write_crate(root, study.plan)
-        names = dvcfile.write(study, remote)
-        return _keep(root, len(study.graph.jobs), files, names, remote, push)
+        with store.undone(root, *dvcfile.paths(root), study.jobs_file, study.crate_file):
+            _publish(study, files)
+            write_crate(root, study.plan)
+            names = dvcfile.write(study, remote)
+            sent = _keep(root, names, remote, push)
+        return _report(root, len(study.graph.jobs), files, names, inside, sent)
 
 
 def record_models(root: Path, remote: str | None = None, push: bool = True) -> Report:
@@ -65,7 +67,7 @@ def record_models(root: Path, remote: str | None = None, push: bool = True) -> R
 
     Raises:
         UserError: no model, a file is absent or not the one that the registry describes, the store would grow too
-            large, or DVC fails.
+            large, or DVC fails; all files but those that a remote took are then as before.
     """
     with guard.alone(root):
         files = sorted(source.verified().as_posix() for source in registry.kept())
@@ -76,17 +78,22 @@ def record_models(root: Path, remote: str | None = None, push: bool = True) -> R
             inside = store.is_reference(repo, remote)
         if inside:
             _small(root, registry.FOLDER, files, [dvcfile.MODELS])
-        names = dvcfile.write_models(root, folders, remote)
-        return _keep(root, 0, files, names, remote, push)
+        with store.undone(root, *dvcfile.paths(root)):
+            names = dvcfile.write_models(root, folders, remote)
+            sent = _keep(root, names, remote, push)
+        return _report(root, 0, files, names, inside, sent)
 
 
-def _keep(root: Path, jobs: int, files: list[str], names: list[str], remote: str | None, push: bool) -> Report:
-    """Note the hashes of stages in dvc.lock and send their files."""
+def _keep(root: Path, names: list[str], remote: str | None, push: bool) -> int | None:
+    """Note the hashes of stages in dvc.lock and send their files; return how many were sent."""
     with store.repository(root) as repo:
         committed = store.commit(repo, names)
-        sent = store.push(repo, committed, remote) if push else None
-        inside = store.is_reference(repo, remote)
-    if push:
+        return store.push(repo, committed, remote) if push else None
+
+
+def _report(root: Path, jobs: int, files: list[str], names: list[str], inside: bool, sent: int | None) -> Report:
+    """Drop from the store what is no longer recorded, and tell what is."""
+    if sent is not None:
         store.prune(root)
     total = sum((root / path).stat().st_size for path in files)
     return Report(jobs, len(files), total, names, sent, store.size(root / store.STORE) if inside else None)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ndns.errors import UserError
+from ndns.files import atomic_path
 from ndns.record.dvcfile import locked, stages
 
 STORE = Path("reference/store")
@@ -82,17 +83,42 @@ def push(repo: Any, committed: list[Any], remote: str | None) -> int:
     As `dvc push` of these stages, but dvc.yaml and dvc.lock are not read again, which DVC does twice a stage.
 
     Raises:
-        UserError: the remote is unknown, or a file does not arrive.
+        UserError: the remote is unknown, does not take files, or a file does not arrive.
     """
     _known(repo, remote)
     used: dict[Any, set] = {}
     for stage in committed:
         for place, objects in stage.get_used_objs(remote=remote, push=True).items():
             used.setdefault(place, set()).update(objects)
-    results = [repo.cloud.push(objects, remote=remote, odb=place) for place, objects in used.items() if objects]
+    try:
+        results = [repo.cloud.push(objects, remote=remote, odb=place) for place, objects in used.items() if objects]
+    except OSError as error:  # while DVC asks what is there already
+        raise UserError(f"DVC: the remote cannot be used ({error}); mend that, then record again.") from None
     if failed := sum(len(result.failed) for result in results):
-        raise UserError(f"DVC: {failed} files did not reach the remote; record again when it is in reach.")
+        raise UserError(
+            f"DVC: {failed} files did not reach the remote; see that it is in reach, may be written and has room, then "
+            "record again."
+        )
     return sum(len(result.transferred) for result in results)
+
+
+@contextmanager
+def undone(root: Path, *files: Path) -> Iterator[None]:
+    """If the block fails, take what it added out of the store in the repository, and put files back as they were."""
+    kept = objects(root / STORE).keys()
+    before = {path: path.read_bytes() if path.is_file() else None for path in files}
+    try:
+        yield
+    except BaseException:
+        # First what takes room: on a full disk the files could not be written.
+        _drop(root / STORE, objects(root / STORE).keys() - kept)
+        for path, content in before.items():
+            if content is None:
+                path.unlink(missing_ok=True)
+            elif not path.is_file() or path.read_bytes() != content:
+                with atomic_path(path) as temporary:
+                    temporary.write_bytes(content)
+        raise
 
 
 def pull(repo: Any, names: list[str], remote: str | None, force: bool) -> dict:
@@ -159,11 +185,17 @@ def prune(root: Path) -> int:
     store = objects(root / STORE)
     used = {digest for out in in_reference(root) for digest in _referred(out["md5"], store)}
     gone = set(store) - used
-    for digest in gone:
-        store[digest].unlink()
-        if not any(store[digest].parent.iterdir()):
-            store[digest].parent.rmdir()
+    _drop(root / STORE, gone)
     return len(gone)
+
+
+def _drop(store: Path, digests: Collection[str]) -> None:
+    """Delete objects of a store, and folders that become empty."""
+    there = objects(store)
+    for digest in digests:
+        there[digest].unlink()
+        if not any(there[digest].parent.iterdir()):
+            there[digest].parent.rmdir()
 
 
 def held(root: Path, but: Collection[str]) -> dict[str, int]:
