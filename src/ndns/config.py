@@ -180,6 +180,9 @@ class S5(Section):
         "none", description="shift: |STFT| is divided by its running level, a power of two (ndns.audio.level)"
     )
     offset: float = Field(0.0, description="subtracted from |STFT| before the network")
+    compressed_loss: float = Field(
+        0.0, ge=0, description="weight of the squared difference of compressed magnitudes beside SI-SNR in dB"
+    )
     sparsity: Sparsity | None = None
     qat: Qat | None = None
     front_end: FrontEnd = FrontEnd(window="sqrt_hann")

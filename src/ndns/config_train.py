@@ -40,6 +40,9 @@ class Fresh(Section):
     )
     more_share: float = Field(0.3, ge=0, le=1, description="share of mixtures with speech of the further corpora")
     room_share: float = Field(0.0, ge=0, le=1, description="share of mixtures whose speech sounds in a small room")
+    mixed_on: Literal["cpu", "device"] = Field(
+        "cpu", description="device: processes only draw, and whole batches are mixed where the network trains (GPU)"
+    )
     hours: float = Field(50.0, gt=0, description="most that is held in memory of each corpus and kind; 50 h take 6 GB")
 
     @model_validator(mode="after")
@@ -71,6 +74,8 @@ class Train(Section):
     threads: int = Field(2, ge=1, description="CPU threads; part of the result, since sums depend on their order")
     workers: int = Field(0, ge=0, description="processes that read clips; 0 reads in the training process")
     deterministic: bool = True
+    tf32: bool = Field(False, description="on a GPU: S5's matrix products outside of recurrences see 10-bit mantissas")
+    graph: bool = Field(False, description="on a GPU: a step's kernels are recorded once and replayed together")
 
     @model_validator(mode="after")
     def _one_source(self) -> "Train":

@@ -8,6 +8,12 @@ from ndns.config import FrontEnd
 from ndns.metrics.si_snr import si_snr
 from ndns.models.frontend import moduli, stft
 
+COMPRESSION = 0.3
+COMPRESSED_FLOOR = 1e-3
+"""Added to a bin's share of the level (-60 dB) before its power is taken, whose slope at 0 is infinite."""
+SILENT_LEVEL = 1e-3
+"""Added to the RMS of |STFT| of the clean clip, so that a silent one counts for nothing."""
+
 
 @dataclass(frozen=True)
 class Output:
@@ -16,7 +22,8 @@ class Output:
     Attributes:
         denoised: `(batch, samples)`, aligned with the noisy clips.
         magnitude: |STFT| after the mask, `(batch, bin, frame)`; the loss needs it.
-        rates: mean event rate of each layer that sends messages, in `[0, 1]`, one scalar a layer.
+        rates: mean event rate of each layer that sends messages, in `[0, 1]`, one scalar a layer; S5 counts them in
+            evaluation only.
     """
 
     denoised: torch.Tensor
@@ -37,3 +44,20 @@ def loss(output: Output, clean: torch.Tensor, front_end: FrontEnd, magnitude_wei
     # in memory order: the gradient of a transposed tensor would be laid out anew, and with it all that follows
     difference = torch.nn.functional.mse_loss(output.magnitude.transpose(1, 2), target.transpose(1, 2))
     return magnitude_weight * difference + (100 - si_snr(output.denoised, clean).mean())
+
+
+def compressed_loss(output: Output, clean: torch.Tensor, front_end: FrontEnd) -> torch.Tensor:
+    """Return the mean squared difference of compressed magnitudes, `(|X| / rms)^0.3`, with the RMS of the clean clip.
+
+    SI-SNR hears the loudest bins alone; compression lets the quiet ones count, where noise is heard between words
+    (power 0.3: Braun and Tashev 2020, arXiv 2009.12286).
+
+    Args:
+        output: of a network.
+        clean: `(batch, samples)`.
+        front_end: of the network.
+    """
+    target = moduli(stft(clean, front_end)).transpose(1, 2)
+    level = target.square().mean((1, 2), keepdim=True).sqrt() + SILENT_LEVEL
+    made = (output.magnitude.transpose(1, 2) / level + COMPRESSED_FLOOR) ** COMPRESSION
+    return torch.nn.functional.mse_loss(made, (target / level + COMPRESSED_FLOOR) ** COMPRESSION)

@@ -85,7 +85,7 @@ class _MaskedIstft(torch.autograd.Function):
         torch.div(gradient, envelope[start : start + samples], out=padded[:, start : start + samples])
         adjoint = _analyse(padded, front_end)
         scale = gradient.new_full((adjoint.shape[2],), 2 / front_end.n_fft)
-        scale[[0, -1]] /= 2
+        scale[:: len(scale) - 1] /= 2
         mask = (spectra.real * adjoint.real).addcmul_(spectra.imag, adjoint.imag).mul_(scale)
         return None, mask, None, None
 
@@ -117,4 +117,9 @@ def _envelope(front_end: FrontEnd, frames: int, dtype: torch.dtype, device: torc
 
 
 def _taper(front_end: FrontEnd, like: torch.Tensor) -> torch.Tensor:
-    return torch.as_tensor(front_end.frames().taper(), dtype=like.dtype, device=like.device)
+    return _held_taper(front_end, like.dtype, like.device)
+
+
+@lru_cache(maxsize=4)
+def _held_taper(front_end: FrontEnd, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    return torch.as_tensor(front_end.frames().taper(), dtype=dtype, device=device)

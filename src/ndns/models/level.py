@@ -12,7 +12,7 @@ State = tuple[torch.Tensor, torch.Tensor]
 def leveled(magnitude: torch.Tensor) -> torch.Tensor:
     """Return |STFT| `(batch, bin, frame)` over the power of two that is its running level, same shape."""
     mean = magnitude.mean(1, keepdim=True)
-    kept = mean.new_tensor([[KEPT], [0.0]])
+    kept = torch.cat([mean.new_full((1, 1), KEPT), mean.new_zeros(1, 1)])
     total = diagonal_scan(kept, torch.cat([mean, torch.zeros_like(mean)], dim=1).transpose(1, 2))[:, None, :, 0]
     frames = torch.arange(1, mean.shape[2] + 1, dtype=torch.float64, device=mean.device)
     weight = (1 - KEPT**frames) / (1 - KEPT)

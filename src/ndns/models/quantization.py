@@ -4,8 +4,6 @@ Scales are powers of two. Weights are rounded to nearest with the largest expone
 rounded toward minus infinity with an exponent that their observed range allows; gradients pass straight through.
 """
 
-import math
-
 import torch
 
 from ndns.config import Qat
@@ -22,12 +20,15 @@ def weight_exponent(weight: torch.Tensor, bits: int) -> int:
     >>> weight_exponent(torch.tensor([0.5, -0.25]), 8)
     7
     """
-    largest = float(weight.detach().abs().max())
-    if largest == 0:
-        return bits - 1
+    return int(_weight_exponent(weight, bits))
+
+
+def _weight_exponent(weight: torch.Tensor, bits: int) -> torch.Tensor:
+    largest = weight.detach().abs().amax().double()
     top = 2 ** (bits - 1) - 1
-    exponent = math.floor(math.log2((top + 0.5) / largest))
-    return exponent if round(largest * 2.0**exponent) <= top else exponent - 1
+    exponent = _floor_log2((top + 0.5) / largest)
+    exponent = torch.where(torch.round(torch.ldexp(largest, exponent)) <= top, exponent, exponent - 1)
+    return torch.where(largest > 0, exponent, bits - 1)
 
 
 def activation_exponent(extent: float, bits: int) -> int:
@@ -36,12 +37,26 @@ def activation_exponent(extent: float, bits: int) -> int:
     >>> activation_exponent(3.0, 16)
     13
     """
-    return math.floor(math.log2((2 ** (bits - 1) - 1) / (HEADROOM * extent))) if extent > 0 else bits - 1
+    return int(_activation_exponent(torch.tensor(extent, dtype=torch.float64), bits))
+
+
+def _activation_exponent(extent: torch.Tensor, bits: int) -> torch.Tensor:
+    return torch.where(extent > 0, _floor_log2((2 ** (bits - 1) - 1) / (HEADROOM * extent)), bits - 1)
+
+
+def _floor_log2(values: torch.Tensor) -> torch.Tensor:
+    return torch.frexp(values)[1] - 1
+
+
+def _power_of_two(exponent: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Exact on every device, which `pow` and `exp2` do not promise."""
+    bits = (exponent.int().clamp(-126, 127) + 127) << 23
+    return bits.view(torch.float32).to(like.dtype)
 
 
 def rounded(weight: torch.Tensor, bits: int) -> torch.Tensor:
     """Return the weight on its integer grid, with the gradient of the weight."""
-    scale = 2.0 ** weight_exponent(weight, bits)
+    scale = _power_of_two(_weight_exponent(weight, bits), weight)
     return weight + (torch.round(weight * scale) / scale - weight).detach()
 
 
@@ -99,7 +114,8 @@ class Quantizer(torch.nn.Module):
         if not self.enabled:
             return parts
         bits = self.settings.activation_bits
-        scale = 2.0 ** self.exponent(name)
+        exponent = _activation_exponent(self.ranges[position].double(), bits)
+        scale = _power_of_two(exponent, self.ranges)
         top = 2.0 ** (bits - 1)
         return tuple(
             part + (torch.clamp(torch.floor(part * scale), -top, top - 1) / scale - part).detach() for part in parts

@@ -241,7 +241,7 @@ class S5(torch.nn.Module):
         raw, seen = self._run(magnitude)
         mask = self.mask(raw)
         denoised = masked_istft(spectra, mask, noisy.shape[-1], self.front_end)
-        rates = {name: event_rate(values) for name, values in seen.items()}
+        rates = {} if self.training else {name: event_rate(values) for name, values in seen.items()}
         return Output(denoised, magnitude * mask, rates)
 
     def mask_output(self, magnitude: torch.Tensor) -> torch.Tensor:
@@ -259,7 +259,10 @@ class S5(torch.nn.Module):
         drift by dB that then cost as many tenths of a dB of quality.
         """
         level = 10 * torch.log10((_power(output.denoised) + SILENCE) / (_power(clean) + SILENCE))
-        return denoising.loss(output, clean, self.front_end) + LEVEL_WEIGHT * (level**2).mean()
+        total = denoising.loss(output, clean, self.front_end) + LEVEL_WEIGHT * (level**2).mean()
+        if self.settings.compressed_loss:
+            total = total + self.settings.compressed_loss * denoising.compressed_loss(output, clean, self.front_end)
+        return total
 
     def _run(self, magnitude: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         quantizer = self.quantizer

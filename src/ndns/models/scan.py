@@ -12,6 +12,8 @@ precision support complex types weakly, and one matrix product makes, or takes, 
 
 import torch
 
+from ndns.models.precision import full_precision
+
 CHUNK = 32
 """Steps of a chunk. Products cost O(chunk) multiply-adds a state and step; larger chunks suit GPUs."""
 
@@ -112,8 +114,9 @@ def chunked_scan(a: torch.Tensor, u: torch.Tensor, chunk: int = CHUNK) -> torch.
     toeplitz = torch.where(lag >= 0, powers[:, lag.clamp(min=0)], torch.zeros((), dtype=powers.dtype, device=a.device))
     padded = torch.nn.functional.pad(u, (0, 0, 0, pieces * length - steps))
     re, im = padded.unflatten(2, (2, states)).permute(2, 3, 0, 1).reshape(2, states, batch * pieces, length)
-    x_re = torch.bmm(re, toeplitz.real) - torch.bmm(im, toeplitz.imag)
-    x_im = torch.bmm(re, toeplitz.imag) + torch.bmm(im, toeplitz.real)
+    with full_precision():
+        x_re = torch.bmm(re, toeplitz.real) - torch.bmm(im, toeplitz.imag)
+        x_im = torch.bmm(re, toeplitz.imag) + torch.bmm(im, toeplitz.real)
     x = torch.stack([x_re, x_im]).reshape(2, states, batch, pieces, length)
     if pieces > 1:
         last = x[..., -1].permute(2, 3, 0, 1).flatten(2)

@@ -13,6 +13,8 @@ Sources: lava.lib.dl.slayer `axon.delta._DeltaUnit`, `dendrite.Sigma`, `neuron.s
 
 import torch
 
+from ndns.models.precision import full_precision
+
 WEIGHT_STEP = 2 / 64
 WEIGHT_RANGE = (-256 / 64, 254 / 64)
 INPUT_STEP = 1 / 64
@@ -80,7 +82,8 @@ def product(messages: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     thread, often twice as fast as a matrix product, because oneDNN instead of MKL computes it.
     """
     if not _compiled(messages):
-        return messages @ weight.T
+        with full_precision():
+            return messages @ weight.T
     return _rows(torch.nn.functional.conv2d(_image(messages), weight[:, :, None, None]))
 
 

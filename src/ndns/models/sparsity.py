@@ -26,6 +26,7 @@ class Sparsifier(torch.nn.Module):
         self.settings = settings
         if settings:
             self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
+            self._calls = 0  # the same number, known without waiting for a GPU
             self.densities = layer_densities(shapes, settings.density, settings.distribution)
             for name, shape in shapes.items():
                 self.register_buffer(_key(name), torch.ones(shape[-2:], dtype=torch.bool))
@@ -49,13 +50,19 @@ class Sparsifier(torch.nn.Module):
         p = min(max((progress - s.start) / (s.end - s.start), 0.0), 1.0)
         pruned = 1 - (1 - p) ** 3
         self.calls += 1
-        if self.calls % EVERY == 1 or progress >= 1:
+        self._calls += 1
+        if self._calls % EVERY == 1 or progress >= 1:
             for name, weight in weights.items():
                 keep = 1 - (1 - self.densities[name]) * pruned
                 self.get_buffer(_key(name)).copy_(largest(weight, keep))
         if s.method == "iht":
             for name, weight in weights.items():
                 weight.mul_(self.get_buffer(_key(name)))
+
+    def _load_from_state_dict(self, *arguments, **keywords) -> None:
+        super()._load_from_state_dict(*arguments, **keywords)
+        if self.settings:
+            self._calls = int(self.calls)
 
 
 def largest(weight: torch.Tensor, share: float) -> torch.Tensor:

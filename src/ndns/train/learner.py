@@ -15,8 +15,10 @@ from ndns.config import Mix
 from ndns.config_train import Train
 from ndns.errors import UserError
 from ndns.metrics.si_snr import si_snr
+from ndns.train.batch_mix import BatchMixer, FreshRecipes
 from ndns.train.data import DROPOUT, Clips, EpochOrder, generator
 from ndns.train.fresh import FreshClips
+from ndns.train.graphed import GraphedLoss
 from ndns.train.planned import PlannedClips
 
 
@@ -48,13 +50,18 @@ class Learner(lightning.LightningModule):
         self.network, self._settings, self._seed = network, settings, seed
         crop = settings.crop_seconds and round(settings.crop_seconds * RATE)
         self._train_clips: Dataset
+        self.mixer: BatchMixer | None = None
         if settings.fresh:
             self._train_clips = FreshClips(settings.fresh, seed, sources)
+            if settings.fresh.mixed_on == "device":
+                self._train_clips = FreshRecipes(self._train_clips)
+                self.mixer = self._train_clips.mixer()
         elif mix:
             self._train_clips = PlannedClips(mix, *sources, crop, seed)
         else:
             self._train_clips = Clips(sources[0], crop, seed)
         self._val_clips = Clips(val_mix)
+        self._graphed = GraphedLoss(network) if settings.graph else None
         self._totals: dict[str, torch.Tensor] = {}
         self._counts = {"train": 0, "val": 0}
 
@@ -64,7 +71,8 @@ class Learner(lightning.LightningModule):
         grouped = getattr(self.network, "parameter_groups", None)
         groups = grouped(rate, decay) if grouped else self.network.parameters()
         kind = {"radam": torch.optim.RAdam, "adamw": torch.optim.AdamW}[self._settings.optimizer]
-        optimizer = kind(groups, lr=rate, weight_decay=decay)
+        fused = {"fused": True} if kind is torch.optim.AdamW and self.device.type == "cuda" else {}
+        optimizer = kind(groups, lr=rate, weight_decay=decay, **fused)
         if self._settings.schedule == "constant" and not self._settings.warmup:
             return {"optimizer": optimizer}
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
@@ -107,6 +115,10 @@ class Learner(lightning.LightningModule):
         if clips < self.trainer.world_size:
             raise UserError(f"train.devices: {self.trainer.world_size} processes cannot share {clips} clips.")
 
+    def on_after_batch_transfer(self, batch: object, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mix what was only drawn."""
+        return self.mixer(batch) if isinstance(batch, dict) else batch
+
     def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], index: int) -> torch.Tensor:
         """Return the loss of noisy and clean `(batch, samples)`."""
         return self._observe("train", batch, index)
@@ -117,17 +129,19 @@ class Learner(lightning.LightningModule):
 
     def _observe(self, split: str, batch: tuple[torch.Tensor, torch.Tensor], index: int) -> torch.Tensor:
         noisy, clean = batch
-        output = self.network(noisy)
-        loss = self.network.loss(output, clean)
-        if not torch.isfinite(loss):
-            raise UserError(
-                f"the {split} loss is {loss.item()} in epoch {self.current_epoch + 1}, batch {index + 1}; "
-                "lower train.learning_rate or train.clip_norm."
-            )
+        rates = {}
+        if split == "train" and self._graphed and self.device.type == "cuda":
+            loss, quality = self._graphed(noisy, clean)
+        else:
+            output = self.network(noisy)
+            loss, rates = self.network.loss(output, clean), output.rates
+            quality = si_snr(output.denoised.detach(), clean).mean()
+        if loss.device.type == "cpu":  # a GPU would have to be waited for; averages() looks once an epoch
+            self._check(split, float(loss.detach()), f", batch {index + 1}")
         with torch.no_grad():
-            seen = {f"{split}_loss": loss.detach(), f"{split}_si_snr": si_snr(output.denoised, clean).mean()}
+            seen = {f"{split}_loss": loss.detach(), f"{split}_si_snr": quality}
             if split == "val":
-                seen |= {f"rate_{name}": rate for name, rate in output.rates.items()}
+                seen |= {f"rate_{name}": rate for name, rate in rates.items()}
             for name, value in seen.items():
                 self._totals[name] = self._totals.get(name, 0) + value.double() * len(noisy)
         self._counts[split] += len(noisy)
@@ -142,7 +156,19 @@ class Learner(lightning.LightningModule):
         reduced = {}
         for name, value in (self._totals | counts).items():
             reduced[name] = self.trainer.strategy.reduce(value.to(self.device), reduce_op="sum").item()
-        return {name: reduced[name] / reduced["train" if name.startswith("train_") else "val"] for name in self._totals}
+        means = {
+            name: reduced[name] / reduced["train" if name.startswith("train_") else "val"] for name in self._totals
+        }
+        for split in ("train", "val"):
+            self._check(split, means[f"{split}_loss"])
+        return means
+
+    def _check(self, split: str, loss: float, place: str = "") -> None:
+        if not math.isfinite(loss):
+            raise UserError(
+                f"the {split} loss is {loss} in epoch {self.current_epoch + 1}{place}; "
+                "lower train.learning_rate or train.clip_norm."
+            )
 
     def _loader(self, clips: Dataset, order: EpochOrder) -> DataLoader:
         size = self._settings.batch // self.trainer.world_size
@@ -153,6 +179,7 @@ class Learner(lightning.LightningModule):
             num_workers=self._settings.workers,
             persistent_workers=self._settings.workers > 0,
             pin_memory=self.trainer.strategy.root_device.type == "cuda",
+            collate_fn=getattr(clips, "collate", None),
         )
 
 

@@ -47,6 +47,7 @@ def train(
     _be_quiet()
     keep_freed_memory()
     torch.set_num_threads(settings.train.threads)
+    torch.set_float32_matmul_precision("high" if settings.train.tf32 else "highest")
     learner = Learner(models.build(settings.network, seed), settings.train, seed, sources, val_mix, mix)
     folder = out / RESUME
     chronicle = Chronicle(folder)
