@@ -59,15 +59,12 @@ class _Scan(torch.autograd.Function):
         a, x = ctx.saved_tensors
         if _compiled(gradient):
             return *_kernels().scan_gradients(a, gradient, x), None
-        conjugate = torch.stack([a[0], -a[1]])
-        g = chunked_scan(conjugate, gradient.flip(1), ctx.chunk).flip(1)
+        g = chunked_scan(torch.stack([a[0], -a[1]]), gradient, ctx.chunk, reverse=True)
         states = a.shape[1]
-        (later_re, later_im), (before_re, before_im) = (
-            (part[..., :states], part[..., states:]) for part in (g[:, 1:], x[:, :-1])
-        )
-        da_re = (later_re * before_re).sum((0, 1)) + (later_im * before_im).sum((0, 1))
-        da_im = (later_im * before_re).sum((0, 1)) - (later_re * before_im).sum((0, 1))
-        return torch.stack([da_re, da_im]), g, None
+        later, before = g[:, 1:], x[:, :-1]
+        alike = (later * before).sum((0, 1))
+        crossed = later[..., states:] * before[..., :states] - later[..., :states] * before[..., states:]
+        return torch.stack([alike[:states] + alike[states:], crossed.sum((0, 1))]), g, None
 
 
 class _ComplexRelu(torch.autograd.Function):
@@ -102,30 +99,53 @@ def _kernels():
     return scan_kernels
 
 
-def chunked_scan(a: torch.Tensor, u: torch.Tensor, chunk: int = CHUNK) -> torch.Tensor:
-    """The recurrence by products with Toeplitz matrices, in plain torch on any device; arguments as `diagonal_scan`."""
+def chunked_scan(a: torch.Tensor, u: torch.Tensor, chunk: int = CHUNK, reverse: bool = False) -> torch.Tensor:
+    """The recurrence by products with Toeplitz matrices, in plain torch on any device; arguments as `diagonal_scan`.
+
+    With `reverse` time runs backward: `x[t] = a x[t + 1] + u[t]`.
+    """
     batch, steps, states = len(u), u.shape[1], a.shape[1]
-    pieces = -(-steps // chunk)
     length = min(chunk, steps)
-    transition = torch.complex(a[0], a[1])[:, None]
-    powers = torch.cat([torch.ones_like(transition), transition.expand(-1, length)], dim=1).cumprod(dim=1)
-    lag = torch.arange(length, device=a.device)
-    lag = lag[None, :] - lag[:, None]  # row: step of the drive, column: step of the state
-    toeplitz = torch.where(lag >= 0, powers[:, lag.clamp(min=0)], torch.zeros((), dtype=powers.dtype, device=a.device))
-    padded = torch.nn.functional.pad(u, (0, 0, 0, pieces * length - steps))
-    re, im = padded.unflatten(2, (2, states)).permute(2, 3, 0, 1).reshape(2, states, batch * pieces, length)
+    pieces = -(-steps // length)
+    padded = torch.nn.functional.pad(u, (0, 0, 0, pieces * length - steps)) if pieces * length > steps else u
+    rows = padded.unflatten(2, (2, states)).unflatten(1, (pieces, length)).permute(4, 0, 1, 3, 2)
+    rows = rows.reshape(states, batch * pieces, 2 * length)
+    powers = _powers(a, length)
+    inner = _real(_toeplitz(powers[:, :length], reverse))
     with full_precision():
-        x_re = torch.bmm(re, toeplitz.real) - torch.bmm(im, toeplitz.imag)
-        x_im = torch.bmm(re, toeplitz.imag) + torch.bmm(im, toeplitz.real)
-    x = torch.stack([x_re, x_im]).reshape(2, states, batch, pieces, length)
-    if pieces > 1:
-        last = x[..., -1].permute(2, 3, 0, 1).flatten(2)
-        over = powers[:, length]
-        carry = chunked_scan(torch.stack([over.real, over.imag]), last, chunk)
-        carry = torch.nn.functional.pad(carry[:, :-1], (0, 0, 1, 0)).unflatten(2, (2, states)).permute(2, 3, 0, 1)
-        from_re, from_im = carry[..., None]
-        factor = powers[:, None, None, 1:]
-        x = x + torch.stack(
-            [factor.real * from_re - factor.imag * from_im, factor.imag * from_re + factor.real * from_im]
-        )
-    return x.flatten(3)[..., :steps].permute(2, 3, 0, 1).flatten(2)
+        if pieces == 1:
+            x = rows @ inner
+        else:
+            edge = 0 if reverse else length - 1
+            last = (rows @ inner[:, :, [edge, length + edge]]).unflatten(1, (batch, pieces))
+            over = torch.stack([powers[:, length].real, powers[:, length].imag])
+            carry = chunked_scan(over, last.permute(1, 2, 3, 0).flatten(2), chunk, reverse)
+            carry = torch.nn.functional.pad(carry[:, 1:], (0, 0, 0, 1)) if reverse else _delayed(carry)
+            carry = carry.unflatten(2, (2, states)).permute(3, 0, 1, 2).reshape(states, batch * pieces, 2)
+            fading = powers[:, 1:].flip(1) if reverse else powers[:, 1:]
+            x = torch.baddbmm(carry @ _real(fading[:, None]), rows, inner)
+    x = x.reshape(states, batch, pieces, 2, length).permute(1, 2, 4, 3, 0)
+    return x.reshape(batch, pieces * length, 2 * states)[:, :steps]
+
+
+def _powers(a: torch.Tensor, count: int) -> torch.Tensor:
+    """Return `a^0 .. a^count`, complex `(state, count + 1)`."""
+    transition = torch.complex(a[0], a[1])[:, None]
+    return torch.cat([torch.ones_like(transition), transition.expand(-1, count)], dim=1).cumprod(dim=1)
+
+
+def _toeplitz(powers: torch.Tensor, reverse: bool) -> torch.Tensor:
+    """Return `(state, step of the drive, step of the state)`: the power of `a` for the steps between the two."""
+    place = torch.arange(powers.shape[1], device=powers.device)
+    lag = place[:, None] - place if reverse else place - place[:, None]
+    zero = torch.zeros((), dtype=powers.dtype, device=powers.device)
+    return torch.where(lag >= 0, powers[:, lag.clamp(min=0)], zero)
+
+
+def _real(matrix: torch.Tensor) -> torch.Tensor:
+    """Return complex `(state, n, m)` as the real `(state, 2 n, 2 m)` that acts on real, then imaginary parts."""
+    return torch.cat([torch.cat([matrix.real, matrix.imag], 2), torch.cat([-matrix.imag, matrix.real], 2)], 1)
+
+
+def _delayed(values: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.pad(values[:, :-1], (0, 0, 1, 0))
