@@ -117,7 +117,7 @@ def chunked_scan(a: torch.Tensor, u: torch.Tensor, chunk: int = CHUNK, reverse: 
             x = rows @ inner
         else:
             edge = 0 if reverse else length - 1
-            last = (rows @ inner[:, :, [edge, length + edge]]).unflatten(1, (batch, pieces))
+            last = (rows @ inner[:, :, edge::length]).unflatten(1, (batch, pieces))
             over = torch.stack([powers[:, length].real, powers[:, length].imag])
             carry = chunked_scan(over, last.permute(1, 2, 3, 0).flatten(2), chunk, reverse)
             carry = torch.nn.functional.pad(carry[:, 1:], (0, 0, 0, 1)) if reverse else _delayed(carry)
