@@ -9,7 +9,7 @@ from ndns.config import S5 as S5Settings
 from ndns.config import Sdnn as SdnnSettings
 from ndns.models.s5 import S5
 from ndns.models.sdnn import Sdnn
-from ndns.train.graphed import StepLoss
+from ndns.train.graphed import GraphedLoss, StepLoss
 
 
 class OnDevice(TorchDispatchMode):
@@ -93,3 +93,17 @@ def test_values_are_those_of_the_parts():
     kept = target * ((estimate * target).sum(-1) / energy(target))[:, None]
     expected = 10 * torch.log10(energy(kept) / energy(estimate - kept)).mean()
     assert quality.item() == pytest.approx(expected.item(), abs=1e-3)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device; torch sees none")
+@pytest.mark.parametrize("network", networks())
+def test_a_recorded_step_gives_the_same_gradients(network):
+    clean = torch.randn(2, 8000, device="cuda") * 0.1
+    noisy = clean + torch.randn_like(clean) * 0.05
+    gradients = []
+    for way in (StepLoss(network.cuda().train()), GraphedLoss(network.train())):
+        network.zero_grad()
+        way(noisy, clean)[0].backward()
+        gradients.append(torch.cat([parameter.grad.flatten() for parameter in network.parameters()]))
+    assert gradients[0].abs().max() > 0
+    assert torch.allclose(*gradients, rtol=1e-3, atol=1e-5)
