@@ -222,6 +222,7 @@ def test_trained_weights_are_named_where_bytes_are_asked_and_free_where_a_band_i
     assert "w[1, 3]" in strict.differences[0]
     free = against(".safetensors", *pair, band)
     assert (free.reached, free.holds, free.differences) == ("band", True, [])
+    assert free.spread == {"w": pytest.approx(1e-6, rel=0.1)}
 
 
 def test_a_hash_stands_for_a_file_that_is_not_stored(tmp_path):

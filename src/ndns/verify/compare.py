@@ -26,7 +26,7 @@ class Outcome:
         required: level that had to be reached.
         reached: strongest level that holds, None where none does.
         differences: where the two part, in words, the first few.
-        spread: field -> largest absolute difference found, where a bound or `relative` admits one.
+        spread: field -> largest absolute difference of numbers that was found, where the claim admits one.
     """
 
     path: str
@@ -129,7 +129,9 @@ def _field(name: str, recorded: Field, recomputed: Field, claim: Claim, labels: 
         if problem:
             return _Verdict(None, f"{name}: {problem}")
         if claim.level in ("band", "schema"):
-            return _Verdict(claim.level, _words(name, recorded, recomputed, labels))
+            a, b = _floats(recorded), _floats(recomputed)
+            gap = None if a is None or b is None else float(_gap(a, b).max())
+            return _Verdict(claim.level, _words(name, recorded, recomputed, labels), gap)
         return _Verdict("content")
     limits = (0.0, claim.relative) if bound is None else (bound, 0.0) if bound != "content" else (0.0, 0.0)
     return _numbers(name, recorded, recomputed, limits, labels)
@@ -148,7 +150,7 @@ def _numbers(name: str, recorded: Field, recomputed: Field, limits: tuple[float,
     a, b = _floats(recorded), _floats(recomputed)
     if a is None or b is None:
         return _Verdict(None, _words(name, recorded, recomputed, labels))
-    gap = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b))
+    gap = _gap(a, b)
     allowed = limits[0] + limits[1] * np.nan_to_num(np.maximum(np.abs(a), np.abs(b)), posinf=0.0)
     wrong = np.nan_to_num(gap, nan=np.inf) > allowed
     if not any(limits):
@@ -158,6 +160,11 @@ def _numbers(name: str, recorded: Field, recomputed: Field, limits: tuple[float,
     place = int(np.argmax(np.where(wrong, np.nan_to_num(gap, nan=np.inf), -1)))
     words = _words(name, recorded, recomputed, labels, place)
     return _Verdict(None, f"{words}{_count(wrong)}; the claim admits {allowed.flat[place]:.3g}")
+
+
+def _gap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Absolute differences; two that are not a number do not differ."""
+    return np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b))
 
 
 def _count(wrong: np.ndarray) -> str:
