@@ -198,3 +198,20 @@ def test_weight_exponent_is_the_largest_that_fits(extent, bits):
 def test_wrong_widths_are_refused():
     with pytest.raises(ValueError, match="multiple of 1/16"):
         Settings(kind="s5", width=0.3)
+
+
+def test_compressed_magnitudes_count_by_their_weight():
+    clean = 0.1 * torch.randn(2, 8000, dtype=torch.float64)
+    noisy = clean + 0.05 * torch.randn_like(clean)
+    plain, weighted = (
+        S5(Settings(kind="s5", width=0.125, compressed_loss=weight), 1).double() for weight in (0.0, 30.0)
+    )
+    output = plain(noisy)
+    window = torch.sqrt(torch.hann_window(512, dtype=torch.float64))
+    target = torch.stft(clean, 512, 128, window=window, return_complex=True).abs().numpy()
+    level = np.sqrt((target**2).mean((1, 2), keepdims=True)) + 1e-3
+    made, wanted = ((x / level + 1e-3) ** 0.3 for x in (output.magnitude.detach().numpy(), target))
+    expected = 30 * np.mean((made - wanted) ** 2)
+    assert expected > 0.1
+    added = weighted.loss(output, clean) - plain.loss(output, clean)
+    assert added.item() == pytest.approx(expected, rel=1e-6)
