@@ -3,7 +3,8 @@
     python bench/matrix.py
 
 Prints processor time of the events over that of BLAS, by size, share of non-zero weights and share of non-zero
-messages; then, of all of them, the share of non-zero products at which the two cost the same (`EVENTS_BELOW`).
+messages; then, of all of them, the share of non-zero products at which the two cost the same (`EVENTS_BELOW`); and
+the time of the events by a list of the non-zero weights over that by whole columns (`WHOLE_ABOVE`).
 """
 
 import os
@@ -15,6 +16,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ndns.loihi2.nodes import matrix as matrices
 from ndns.loihi2.nodes.matrix import Matrix
 
 SIZES = ((192, 257), (192, 192), (512, 512))
@@ -48,6 +50,18 @@ def ratios(rows: int, columns: int, generator: np.random.Generator) -> list[tupl
     return found
 
 
+def list_over_whole(rows: int, columns: int, kept: float, generator: np.random.Generator) -> float:
+    """Return the time of the events by a list of the weights over that by whole columns, every message sent."""
+    weight = generator.integers(1, 128, (rows, columns)) * (generator.random((rows, columns)) < kept)
+    values = generator.integers(1, 30_000, (1, STEPS, columns)).astype(np.int32)
+    times = []
+    for above in (2.0, 0.0):
+        matrices.WHOLE_ABOVE = above
+        matrix = Matrix(weight)
+        times.append(seconds(lambda matrix=matrix: matrix.by_events(values)))
+    return times[0] / times[1]
+
+
 def main() -> None:
     """Print the table and the crossover."""
     generator, points = np.random.default_rng(1), []
@@ -61,6 +75,11 @@ def main() -> None:
     share, ratio = np.log(np.array(points)).T
     slope, offset = np.polyfit(share, ratio, 1)
     print(f"equal at {np.exp(-offset / slope):.1%} of the products not zero")
+    kinds = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
+    print("list over whole columns, by share of weights" + "".join(f"{kept:6.0%}" for kept in kinds))
+    for rows, columns in SIZES:
+        found = [list_over_whole(rows, columns, kept, generator) for kept in kinds]
+        print(f"{rows:33} x {columns:8}" + "".join(f"{ratio:6.2f}" for ratio in found))
 
 
 if __name__ == "__main__":

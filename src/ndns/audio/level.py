@@ -9,6 +9,7 @@ A sound twice as loud gives the same `|X[t]| * 2**-exponent[t]`. A division by a
 
 import math
 
+import numba
 import numpy as np
 
 FRAMES = 256
@@ -34,10 +35,22 @@ class Level:
 
     def exponents(self, magnitude: np.ndarray) -> np.ndarray:
         """Take |X| `(bin, n)` of the next frames, return their exponents, int64 `(n,)`."""
-        means = np.rint(magnitude * _UNIT).sum(axis=0) / (len(magnitude) * _UNIT)
-        found = np.empty(len(means), np.int64)
-        for index, mean in enumerate(means.tolist()):
+        found = np.empty(magnitude.shape[1], np.int64)
+        for index, mean in enumerate(_means(magnitude).tolist()):
             self._sum = KEPT * self._sum + mean
             self._weight = KEPT * self._weight + 1
             found[index] = math.frexp(max(self._sum / self._weight, FLOOR))[1] - 1
         return found
+
+
+@numba.njit(cache=True, nogil=True)
+def _means(magnitude):
+    """Return the mean over frequency bins of `(bin, n)` in whole units, `(n,)`; numpy's calls cost more a frame."""
+    bins, frames = magnitude.shape
+    means = np.empty(frames)
+    for t in range(frames):
+        total = 0.0
+        for k in range(bins):
+            total += np.rint(magnitude[k, t] * _UNIT)
+        means[t] = total / (bins * _UNIT)
+    return means

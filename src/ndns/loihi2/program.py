@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import numba
 import numpy as np
 
 from ndns.audio.level import Level
@@ -125,12 +126,22 @@ class Program:
             magnitude: of the next frames.
             level: of the frames before; none where these are the first.
         """
-        if self.level == "shift":
-            magnitude = np.ldexp(magnitude, -(level or Level()).exponents(magnitude))
-        return np.rint((magnitude - self.offset) * float(1 << self.input_exp)).astype(np.int32)
+        frames = magnitude.shape[1]
+        exponents = (level or Level()).exponents(magnitude) if self.level == "shift" else np.zeros(frames, np.int64)
+        return _encoded(magnitude, np.ldexp(1.0, -exponents), self.offset, float(1 << self.input_exp))
 
     def mask(self, output: np.ndarray) -> np.ndarray:
         """Return the float64 mask, at least 0, for the network's integer output of any shape."""
         if self.mask_kind == "sigmoid":
             return integer_sigmoid(output, self.output_exp) * 2.0**-SIGMOID_EXP
         return np.maximum(output * 2.0**-self.output_exp + 1, 0)
+
+
+@numba.njit(cache=True, nogil=True)
+def _encoded(magnitude, gains, offset, scale):
+    """Return `round((magnitude * gain - offset) * scale)` of `(bin, step)` and a gain a step, int32, half to even."""
+    out = np.empty(magnitude.shape, np.int32)
+    for k in range(magnitude.shape[0]):
+        for t in range(magnitude.shape[1]):
+            out[k, t] = np.rint((magnitude[k, t] * gains[t] - offset) * scale)
+    return out

@@ -38,14 +38,18 @@ def _shifted(value, count):
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def _multiply(columns, values, out):
-    """Set `out` to a sparse product; `columns`: where each column begins, rows and weights."""
-    start, row, weight = columns
+    """Set `out` to a product with 32-bit `values`; `columns` as `ndns.loihi2.nodes.matrix.Matrix.columns`."""
+    start, row, weight, whole = columns
     out[:] = 0
     for i in range(len(values)):
-        value = np.int64(values[i])
+        value = np.int64(np.int32(values[i]))
         if value != 0:
-            for k in range(start[i], start[i + 1]):
-                out[row[k]] += weight[k] * value
+            if len(whole):
+                for j in range(len(out)):
+                    out[j] += whole[i, j] * value
+            else:
+                for k in range(start[i], start[i + 1]):
+                    out[row[k]] += weight[k] * value
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
@@ -111,6 +115,32 @@ def events(columns, values, out):
 
 
 @numba.njit(cache=True, nogil=True)
+def affine(x, meter, columns, bias, shift, top, relu):
+    """Return the output int32 `(batch, steps, out)` of a dense layer, `ndns.loihi2.nodes.s5_block.Affine`.
+
+    Args:
+        x: input int32 `(batch, steps, in)`.
+        meter: `low`, `high`, `overflow` int64 `(batch,)` each, changed in place.
+        columns: the weights.
+        bias: int64 `(out,)`.
+        shift: how far the sum is shifted to the right.
+        top: largest output.
+        relu: whether negative outputs become 0.
+    """
+    batch, steps, width = x.shape[0], x.shape[1], len(bias)
+    out, wide = np.empty((batch, steps, width), np.int32), np.empty(width, np.int64)
+    for b in range(batch):
+        for t in range(steps):
+            _multiply(columns, x[b, t], wide)
+            for i in range(width):
+                value = _fitted(_shifted(wide[i], shift) + bias[i], top, meter[2], b)
+                value = max(value, 0) if relu else value
+                _note(meter[0], meter[1], b, value)
+                out[b, t, i] = value
+    return out
+
+
+@numba.njit(cache=True, nogil=True)
 def recur(drive, re, im, meter, a_re, a_im, a_exp, top, relu):
     """Replace the drive `(batch, steps, 2 P)` by what the readout sees; `re`, `im` keep the last states."""
     for b in range(drive.shape[0]):
@@ -128,7 +158,7 @@ def s5_block(x, re, im, state_meter, z_meter, out_meter, products, vectors, exps
         x: input int32 `(batch, steps, H)`.
         re, im: state int32 `(batch, P)`, changed in place.
         state_meter, z_meter, out_meter: `low`, `high`, `overflow` int64 `(batch,)` each, changed in place.
-        products: sparse columns of B (2 P rows), C (2 P columns) and the gate.
+        products: columns of B (2 P rows), C (2 P columns) and the gate.
         vectors: a_re, a_im, d, bias_x `(2 P,)`, bias_y, gate bias, all int64.
         exps: how far the drive, the readout, the direct path, the gate's sum and the gated value are shifted to the
             right; exponents of the transition, of y, of the gate's output, of the sigmoid; slope of GELU in 64ths.

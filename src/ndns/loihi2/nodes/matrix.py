@@ -8,9 +8,12 @@ from ndns.errors import UserError
 from ndns.loihi2.nodes.kernels import events, largest
 
 _EXACT = 1 << 53
-EVENTS_BELOW = 0.03
+EVENTS_BELOW = 0.08
 """Share of products that are not zero, weight by message, below which messages are followed one by one; measured by
 `python bench/matrix.py`."""
+WHOLE_ABOVE = 0.2
+"""Share of non-zero weights from which whole columns, vectorized, beat a list of the non-zero ones; measured by the
+same."""
 FEW_STEPS = 4
 """Fewer steps than these are a stream's: calls cost more than the work."""
 
@@ -33,11 +36,17 @@ class Matrix:
         return np.ascontiguousarray(self.weight.T.astype(np.float64))
 
     @cached_property
-    def columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """First entry of each column (one more), rows and values of the non-zero weights, column after column."""
+    def columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """The weights by column, for compiled loops.
+
+        Returns:
+            first entry of each column (one more), rows and values of the non-zero weights, column after column; and
+            whole columns int32 `(in, out)`, which are followed instead where they are quicker, else `(0, 0)`.
+        """
         column, row = np.nonzero(self.weight.T)
-        start = np.concatenate([[0], np.cumsum(self.fan_out)]).astype(np.int64)
-        return start, row.astype(np.int32), self.weight[row, column].astype(np.int32)
+        start = np.concatenate([[0], np.cumsum(self.fan_out)]).astype(np.uint64)
+        whole = np.ascontiguousarray(self.weight.T if self._kept >= WHOLE_ABOVE else np.empty((0, 0)), np.int32)
+        return start, row.astype(np.uint32), self.weight[row, column].astype(np.int32), whole
 
     @property
     def always_exact(self) -> bool:

@@ -79,8 +79,15 @@ class Affine:
         """Return meters alone: the node has no memory."""
         return meters(batch)
 
+    @cached_property
+    def _compiled(self) -> tuple:
+        """What `kernels.affine` takes behind the columns."""
+        return self.bias, self.x_exp + self.w_exp - self.y_exp, top(self.message_bits), self.relu
+
     def run(self, state: State, x: np.ndarray, mode: Mode = LAVA) -> np.ndarray:
         """Turn int32 `(batch, steps, in)` into int32 `(batch, steps, out)`."""
+        if x.shape[0] * x.shape[1] < FEW_STEPS and self.product.always_exact:
+            return kernels.affine(x, meter_of(state), self.product.columns, *self._compiled)
         wide = shifted(self.product(x), self.x_exp + self.w_exp - self.y_exp) + self.bias
         y = saturate(wide, self.message_bits, state["overflow"])
         y = np.maximum(y, 0) if self.relu else y
