@@ -183,6 +183,9 @@ class S5(Section):
     compressed_loss: float = Field(
         0.0, ge=0, description="weight of the squared difference of compressed magnitudes beside SI-SNR in dB"
     )
+    variance_floor: float = Field(
+        1e-3, gt=0, description="added to variances in BatchNorm: features that hardly ever fire are scaled no further"
+    )
     sparsity: Sparsity | None = None
     qat: Qat | None = None
     front_end: FrontEnd = FrontEnd(window="sqrt_hann")

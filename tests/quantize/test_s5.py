@@ -1,6 +1,5 @@
 """S5 from float weights to integers: near the float network, alike in every way of running, counted event by event."""
 
-import copy
 import functools
 import sys
 from pathlib import Path
@@ -13,7 +12,6 @@ from ndns import models
 from ndns.errors import UserError
 from ndns.loihi2 import engine, lava_bridge, netx
 from ndns.loihi2.denoiser import Denoiser
-from ndns.models.s5 import VARIANCE_FLOOR
 from ndns.quantize.checkpoint import quantize_checkpoint
 from ndns.quantize.parent import denoise
 from ndns.quantize.s5 import program_of
@@ -155,12 +153,14 @@ def test_pruned_weights_stay_zero_and_4_bits_are_4_bits():
 
 def test_a_feature_that_hardly_ever_fires_leaves_the_integers_to_the_others():
     """Relative rounding error of the direct path where features fire, beside that with the usual floor of BatchNorm."""
-    net, errors = copy.deepcopy(network("sparse")), {}
-    for floor in (VARIANCE_FLOOR, 1e-5):
+    source, errors = network("sparse"), {}
+    usual = source.settings.variance_floor
+    for floor in (usual, 1e-5):
+        net = models.build(source.settings.model_copy(update={"variance_floor": floor})).eval()
+        net.load_state_dict(source.state_dict())
         for block in net.blocks:
             block.norm.running_var[:] = 0.25
             block.norm.running_var[:4] = 1e-12
-            block.norm.eps = floor
         exact = [block.folded(net.sparsifier, f"block{i}").d[4:] for i, block in enumerate(net.blocks)]
         ssms = [node.ssm for node in program_of(net).nodes[1:-1]]
         assert len(exact) == len(ssms) == 3
@@ -168,8 +168,8 @@ def test_a_feature_that_hardly_ever_fires_leaves_the_integers_to_the_others():
             np.std(ssm.d[4:] * 2.0**-ssm.d_exp - d.detach().numpy()) / np.std(d.detach().numpy())
             for ssm, d in zip(ssms, exact, strict=True)
         ]
-    assert max(errors[VARIANCE_FLOOR]) < 0.25
-    assert min(np.divide(errors[1e-5], errors[VARIANCE_FLOOR])) > 3
+    assert max(errors[usual]) < 0.25
+    assert min(np.divide(errors[1e-5], errors[usual])) > 3
 
 
 def test_a_checkpoint_without_observed_ranges_is_refused(tmp_path):

@@ -83,7 +83,7 @@ def test_a_room_adds_what_it_says(corpora):
 def test_what_is_packed_leads_to_the_samples(recipes):
     recipe = recipes[1, 3]
     bank = recipes._clips.bank
-    packed = pack([recipe], recipes._offsets)
+    packed = pack([recipe], recipes._begins)
     joined = recipes.mixer()._joined(packed)
     for row, part in zip(joined, (recipe.speech, *recipe.noises), strict=True):
         expected = bank.join(part.segments)

@@ -4,9 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ndns.config import FrontEnd
 from ndns.metrics.si_snr import si_snr
-from ndns.models.frontend import moduli, stft
 
 COMPRESSION = 0.3
 COMPRESSED_FLOOR = 1e-3
@@ -31,22 +29,21 @@ class Output:
     rates: dict[str, torch.Tensor]
 
 
-def loss(output: Output, clean: torch.Tensor, front_end: FrontEnd, magnitude_weight: float = 0.001) -> torch.Tensor:
+def loss(output: Output, clean: torch.Tensor, target: torch.Tensor, magnitude_weight: float = 0.001) -> torch.Tensor:
     """Return the N-DNS baseline's loss: `magnitude_weight * MSE(|denoised|, |clean|) + 100 - mean SI-SNR`.
 
     Args:
         output: of a network.
         clean: `(batch, samples)`.
-        front_end: of the network.
+        target: its |STFT| `(batch, bin, frame)` as the network's front end takes it.
         magnitude_weight: 0.001 in the baseline (`-lam` of its train_sdnn.py).
     """
-    target = moduli(stft(clean, front_end))
     # in memory order: the gradient of a transposed tensor would be laid out anew, and with it all that follows
     difference = torch.nn.functional.mse_loss(output.magnitude.transpose(1, 2), target.transpose(1, 2))
     return magnitude_weight * difference + (100 - si_snr(output.denoised, clean).mean())
 
 
-def compressed_loss(output: Output, clean: torch.Tensor, front_end: FrontEnd) -> torch.Tensor:
+def compressed_loss(output: Output, target: torch.Tensor) -> torch.Tensor:
     """Return the mean squared difference of compressed magnitudes, `(|X| / rms)^0.3`, with the RMS of the clean clip.
 
     SI-SNR hears the loudest bins alone; compression lets the quiet ones count, where noise is heard between words
@@ -54,10 +51,9 @@ def compressed_loss(output: Output, clean: torch.Tensor, front_end: FrontEnd) ->
 
     Args:
         output: of a network.
-        clean: `(batch, samples)`.
-        front_end: of the network.
+        target: |STFT| of the clean clips, `(batch, bin, frame)`.
     """
-    target = moduli(stft(clean, front_end)).transpose(1, 2)
+    target = target.transpose(1, 2)
     level = target.square().mean((1, 2), keepdim=True).sqrt() + SILENT_LEVEL
     made = (output.magnitude.transpose(1, 2) / level + COMPRESSED_FLOOR) ** COMPRESSION
     return torch.nn.functional.mse_loss(made, (target / level + COMPRESSED_FLOOR) ** COMPRESSION)

@@ -36,10 +36,6 @@ from ndns.models.sparsity import Sparsifier
 GELU_SLOPE = 109 / 64
 """`gelu(y) = y sigmoid(109/64 y)`: within 0.02 of the error-function form, and the integers need one table only."""
 
-VARIANCE_FLOOR = 1e-3
-"""Added to variances in BatchNorm. A feature that hardly ever fires would else be scaled by up to 316, and its folded
-weights, which do nothing, would take the 8 bits from all others (2.7 dB lost on one not trained with rounding)."""
-
 LEVEL_WEIGHT = 0.01
 """Loss of a level that is wrong by 1 dB."""
 SILENCE = 1e-6
@@ -82,7 +78,7 @@ class Block(torch.nn.Module):
         features = settings.features
         for name, value in initial_ssm(settings.blocks_of_16, features, settings.dt, generator).items():
             self.register_parameter(name, parameter(value))
-        self.norm = torch.nn.BatchNorm1d(features, eps=VARIANCE_FLOOR, momentum=0.05)
+        self.norm = torch.nn.BatchNorm1d(features, eps=settings.variance_floor, momentum=0.05)
         self.gate = parameter(generator.standard_normal((features, features)) / np.sqrt(features))
         self.gate_bias = parameter(np.zeros(features))
         self.dropout = torch.nn.Dropout1d(settings.dropout)
@@ -259,9 +255,10 @@ class S5(torch.nn.Module):
         drift by dB that then cost as many tenths of a dB of quality.
         """
         level = 10 * torch.log10((_power(output.denoised) + SILENCE) / (_power(clean) + SILENCE))
-        total = denoising.loss(output, clean, self.front_end) + LEVEL_WEIGHT * (level**2).mean()
+        target = moduli(stft(clean, self.front_end))
+        total = denoising.loss(output, clean, target) + LEVEL_WEIGHT * (level**2).mean()
         if self.settings.compressed_loss:
-            total = total + self.settings.compressed_loss * denoising.compressed_loss(output, clean, self.front_end)
+            total = total + self.settings.compressed_loss * denoising.compressed_loss(output, target)
         return total
 
     def _run(self, magnitude: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:

@@ -122,7 +122,7 @@ class Sdnn(torch.nn.Module):
 
     def loss(self, output: Output, clean: torch.Tensor) -> torch.Tensor:
         """Return the challenge's loss for clean clips `(batch, samples)`; see `ndns.models.denoising.loss`."""
-        return denoising.loss(output, clean, self.front_end)
+        return denoising.loss(output, clean, moduli(stft(clean, self.front_end)))
 
     def _run(self, magnitude: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
         """Return the messages of `LAYERS` and the raw output, all `(batch, frame, neuron)`."""

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -111,7 +111,7 @@ def undone(root: Path, *files: Path) -> Iterator[None]:
         yield
     except BaseException:
         # First what takes room: on a full disk the files could not be written.
-        _drop(root / STORE, objects(root / STORE).keys() - kept)
+        _drop(file for digest, file in objects(root / STORE).items() if digest not in kept)
         for path, content in before.items():
             if content is None:
                 path.unlink(missing_ok=True)
@@ -184,18 +184,17 @@ def prune(root: Path) -> int:
     """Delete from the store in the repository what no recorded stage refers to; return how many files that were."""
     store = objects(root / STORE)
     used = {digest for out in in_reference(root) for digest in _referred(out["md5"], store)}
-    gone = set(store) - used
-    _drop(root / STORE, gone)
+    gone = store.keys() - used
+    _drop(store[digest] for digest in gone)
     return len(gone)
 
 
-def _drop(store: Path, digests: Collection[str]) -> None:
+def _drop(files: Iterable[Path]) -> None:
     """Delete objects of a store, and folders that become empty."""
-    there = objects(store)
-    for digest in digests:
-        there[digest].unlink()
-        if not any(there[digest].parent.iterdir()):
-            there[digest].parent.rmdir()
+    for file in files:
+        file.unlink()
+        if not any(file.parent.iterdir()):
+            file.parent.rmdir()
 
 
 def held(root: Path, but: Collection[str]) -> dict[str, int]:

@@ -4,8 +4,7 @@ The draws are those of `ndns.train.fresh`, and so is what is done to a part: fil
 band-limited interpolation here and a change of the spectrum's length there, so samples agree to about 1 %.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import scipy.fft
@@ -30,23 +29,14 @@ Packed = dict[str, torch.Tensor]
 """Recipes as numbers, see `pack`."""
 
 
-@dataclass(frozen=True)
-class Offsets:
-    """Where recordings begin in the samples of all, one after the other; `silence` has its own place behind them."""
-
-    starts: dict[str, int]
-    end: int
-
-    @classmethod
-    def of(cls, bank: Bank) -> "Offsets":
-        """Of a bank's recordings in their order."""
-        sizes = [len(pcm) for pcm in bank.samples.values()]
-        ends = np.cumsum([0, *sizes])
-        return cls(dict(zip(bank.samples, map(int, ends[:-1]), strict=True)), int(ends[-1]))
+def starts(bank: Bank) -> dict[str, int]:
+    """Return where each recording begins in the samples of all of a bank's, one after the other."""
+    sizes = [len(pcm) for pcm in bank.samples.values()]
+    return dict(zip(bank.samples, np.cumsum([0, *sizes]).tolist(), strict=False))
 
 
-def pack(recipes: Sequence[Recipe], offsets: Offsets) -> Packed:
-    """Return recipes as tensors of `(batch,)` and `(part,)`.
+def pack(recipes: Sequence[Recipe], begins: Mapping[str, int]) -> Packed:
+    """Return recipes as tensors of `(batch,)` and `(part,)`, for recordings that begin at `begins` (see `starts`).
 
     Parts are the speech of all recipes, then their first noises, then the second ones of the recipes `second`. `ends`
     are the last positions of a part's segments and `shifts` what leads from a position to the sample in the bank (a
@@ -56,7 +46,7 @@ def pack(recipes: Sequence[Recipe], offsets: Offsets) -> Packed:
     parts = [r.speech for r in recipes] + [r.noises[0] for r in recipes] + [recipes[i].noises[1] for i in second]
     most = max(len(part.segments) for part in parts)
     ends, shifts = (np.full((len(parts), most), FAR) for _ in range(2))
-    samples = np.array([_place(*each, offsets) for each in zip(parts, ends, shifts, strict=True)])
+    samples = np.array([_place(*each, begins) for each in zip(parts, ends, shifts, strict=True)])
     rooms = [(r.room.decay_seconds, r.room.below_db, r.room.seed % (1 << 31)) if r.room else (0, 0, 0) for r in recipes]
     packed = {
         "ends": ends, "shifts": shifts, "samples": samples, "second": np.array(second, np.int64),
@@ -68,12 +58,12 @@ def pack(recipes: Sequence[Recipe], offsets: Offsets) -> Packed:
     return {name: torch.from_numpy(values) for name, values in packed.items()}
 
 
-def _place(part: Part, ends: np.ndarray, shifts: np.ndarray, offsets: Offsets) -> int:
+def _place(part: Part, ends: np.ndarray, shifts: np.ndarray, begins: Mapping[str, int]) -> int:
     """Write where the part's segments end and come from; return its length."""
     position = 0
     for index, (path, start, stop) in enumerate(part.segments):
         if path != SILENCE:
-            shifts[index] = offsets.starts[path] + start - position
+            shifts[index] = begins[path] + start - position
         position += stop - start
         ends[index] = position
     return position
@@ -84,7 +74,7 @@ class FreshRecipes(Dataset):
 
     def __init__(self, clips: FreshClips) -> None:
         self._clips = clips
-        self._offsets = Offsets.of(clips.bank)
+        self._begins = starts(clips.bank)
 
     def __len__(self) -> int:
         return len(self._clips)
@@ -95,7 +85,7 @@ class FreshRecipes(Dataset):
 
     def collate(self, recipes: list[Recipe]) -> Packed:
         """Return a batch for the mixer."""
-        return pack(recipes, self._offsets)
+        return pack(recipes, self._begins)
 
     def mixer(self) -> "BatchMixer":
         """Return what renders these batches."""

@@ -5,6 +5,14 @@ import torch
 from ndns.metrics.si_snr import si_snr
 
 
+def measured(
+    network: torch.nn.Module, noisy: torch.Tensor, clean: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
+    """Return a network's loss, mean SI-SNR in dB and event rates for noisy and clean `(batch, samples)`."""
+    output = network(noisy)
+    return network.loss(output, clean), si_snr(output.denoised.detach(), clean).mean(), output.rates
+
+
 class StepLoss(torch.nn.Module):
     """What a training step needs of a network: `forward` returns its loss and the mean SI-SNR in dB of a batch."""
 
@@ -14,8 +22,7 @@ class StepLoss(torch.nn.Module):
 
     def forward(self, noisy: torch.Tensor, clean: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Noisy and clean are `(batch, samples)`."""
-        output = self.network(noisy)
-        return self.network.loss(output, clean), si_snr(output.denoised.detach(), clean).mean()
+        return measured(self.network, noisy, clean)[:2]
 
 
 class GraphedLoss:

@@ -14,11 +14,10 @@ from ndns.audio.io import RATE
 from ndns.config import Mix
 from ndns.config_train import Train
 from ndns.errors import UserError
-from ndns.metrics.si_snr import si_snr
 from ndns.train.batch_mix import BatchMixer, FreshRecipes
 from ndns.train.data import DROPOUT, Clips, EpochOrder, generator
 from ndns.train.fresh import FreshClips
-from ndns.train.graphed import GraphedLoss
+from ndns.train.graphed import GraphedLoss, measured
 from ndns.train.planned import PlannedClips
 
 
@@ -133,9 +132,7 @@ class Learner(lightning.LightningModule):
         if split == "train" and self._graphed and self.device.type == "cuda":
             loss, quality = self._graphed(noisy, clean)
         else:
-            output = self.network(noisy)
-            loss, rates = self.network.loss(output, clean), output.rates
-            quality = si_snr(output.denoised.detach(), clean).mean()
+            loss, quality, rates = measured(self.network, noisy, clean)
         if loss.device.type == "cpu":  # a GPU would have to be waited for; averages() looks once an epoch
             self._check(split, float(loss.detach()), f", batch {index + 1}")
         with torch.no_grad():
