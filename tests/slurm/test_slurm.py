@@ -1,4 +1,7 @@
-"""Studies through Snakemake's Slurm plugin, on a cluster of this one machine: `make test-slurm`."""
+"""Studies through Snakemake's Slurm plugin, on a cluster of this one machine: `make test-slurm`.
+
+`NDNS_TEST_SLURM=whole` in the place of 1: the smoke study with all its clips and epochs.
+"""
 
 import csv
 import os
@@ -22,7 +25,7 @@ JOBS = {**{f"rule_{name}": 1 for name in RULES}, "rule_mix_render": 2, "rule_mix
 
 @pytest.fixture(scope="module")
 def cluster():
-    if os.environ.get("NDNS_TEST_SLURM") != "1":
+    if os.environ.get("NDNS_TEST_SLURM") not in ("1", "whole"):
         pytest.skip("takes minutes; `make test-slurm` runs it")
     if missing := missing_programs():
         pytest.skip(f"{missing[0]} is absent; apt-get install slurm-wlm munge")
@@ -107,12 +110,13 @@ def test_rules_ask_for_memory_time_and_gpu(cluster):
 
 
 def test_smoke_study(cluster, bare, tmp_path):
-    """On fewer clips and epochs: what is tried here is the way through the plugin, not learning."""
+    """On fewer clips and epochs, unless the whole is asked for: the way through the plugin is tried, not learning."""
     checkout = bare.copy(tmp_path / "checkout")
     before = len(jobs(cluster))
     environment = {**cluster, "PYTHONPATH": str(checkout.folder / "src")}
     fewer = ["--config", "mix={train_clips: 64, val_clips: 4}", "models={sdnn: {train: {epochs: 4}}}"]
-    command = snakemake("config/smoke.yaml", "slurm", *fewer)
+    whole = os.environ["NDNS_TEST_SLURM"] == "whole"
+    command = snakemake("config/smoke.yaml", "slurm", *([] if whole else fewer))
     result = subprocess.run(command, cwd=checkout.folder, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
     completed = [job["comment"] for job in jobs(cluster)[before:] if job["state"] == "COMPLETED"]
