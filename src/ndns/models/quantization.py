@@ -1,7 +1,8 @@
 """Quantization seen by training: weights and activations rounded as the integer program rounds them.
 
-Scales are powers of two. Weights are rounded to nearest with the largest exponent at which they fit; activations are
-rounded toward minus infinity with an exponent that their observed range allows; gradients pass straight through.
+Scales are powers of two. Weights are rounded to nearest with the exponent that loses least, at which a few large ones
+may be clipped; activations are rounded toward minus infinity with an exponent that their observed range allows;
+gradients pass straight through.
 """
 
 import torch
@@ -10,25 +11,56 @@ from ndns.config import Qat
 
 HEADROOM = 1.25
 """Activations may exceed the observed range by this factor before the integers saturate."""
+FINER = 3
+"""How many binary digits finer than the exponent at which all weights fit is tried."""
 FORGET = 0.998
 """Share of an observed range that survives a training step without a larger value."""
 
 
-def weight_exponent(weight: torch.Tensor, bits: int) -> int:
-    """Return the largest exponent `e` at which `round(weight * 2^e)` fits in `bits` bits.
+def weight_exponent(weight: torch.Tensor, bits: int, power: torch.Tensor | None = None) -> int:
+    """Return the exponent `e` at which `round(weight * 2^e)`, clipped to `bits` bits, is nearest to the weights.
+
+    Distance is `sum(power * error^2)`: what the outputs of a layer lose with independent inputs.
+
+    Args:
+        weight: `(..., in)`.
+        bits: width including the sign.
+        power: mean square of each input `(in,)`; none for the same of all.
 
     >>> weight_exponent(torch.tensor([0.5, -0.25]), 8)
     7
+    >>> weight_exponent(torch.tensor([[8.0, 0.3, -0.41]]), 4), weight_exponent(
+    ...     torch.tensor([[8.0, 0.3, -0.41]]), 4, torch.tensor([0.0, 1.0, 1.0])
+    ... )
+    (-1, 2)
     """
-    return int(_weight_exponent(weight, bits))
+    return int(_weight_exponent(weight, bits, power))
 
 
-def _weight_exponent(weight: torch.Tensor, bits: int) -> torch.Tensor:
-    largest = weight.detach().abs().amax().double()
+def integers(weight: torch.Tensor, bits: int, power: torch.Tensor | None = None) -> tuple[torch.Tensor, int]:
+    """Return the weights as the program holds them, int64, and their exponent; arguments as `weight_exponent`."""
+    exponent = weight_exponent(weight, bits, power)
+    return _on_grid(weight.detach().double(), torch.tensor(2.0, dtype=torch.float64) ** exponent, bits).long(), exponent
+
+
+def _weight_exponent(weight: torch.Tensor, bits: int, power: torch.Tensor | None = None) -> torch.Tensor:
+    weight = weight.detach().double()
+    largest = weight.abs().amax()
     top = 2 ** (bits - 1) - 1
     exponent = _floor_log2((top + 0.5) / largest)
     exponent = torch.where(torch.round(torch.ldexp(largest, exponent)) <= top, exponent, exponent - 1)
-    return torch.where(largest > 0, exponent, bits - 1)
+    exponent = torch.where(largest > 0, exponent, bits - 1)
+    errors = []
+    for finer in range(FINER + 1):
+        scale = _power_of_two(exponent + finer, weight)
+        error = (_on_grid(weight, scale, bits) / scale - weight).square()
+        errors.append((error if power is None else error * power).sum())
+    return exponent + torch.stack(errors).argmin()
+
+
+def _on_grid(weight: torch.Tensor, scale: torch.Tensor, bits: int) -> torch.Tensor:
+    top = 2 ** (bits - 1) - 1
+    return torch.round(weight * scale).clamp(-top - 1, top)
 
 
 def activation_exponent(extent: float, bits: int) -> int:
@@ -54,10 +86,10 @@ def _power_of_two(exponent: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     return bits.view(torch.float32).to(like.dtype)
 
 
-def rounded(weight: torch.Tensor, bits: int) -> torch.Tensor:
-    """Return the weight on its integer grid, with the gradient of the weight."""
-    scale = _power_of_two(_weight_exponent(weight, bits), weight)
-    return weight + (torch.round(weight * scale) / scale - weight).detach()
+def rounded(weight: torch.Tensor, bits: int, power: torch.Tensor | None = None) -> torch.Tensor:
+    """Return the weight on its integer grid, with the gradient of the weight; arguments as `weight_exponent`."""
+    scale = _power_of_two(_weight_exponent(weight, bits, power), weight)
+    return weight + (_on_grid(weight, scale, bits) / scale - weight).detach()
 
 
 def table_sigmoid(x: torch.Tensor) -> torch.Tensor:
@@ -121,9 +153,9 @@ class Quantizer(torch.nn.Module):
             part + (torch.clamp(torch.floor(part * scale), -top, top - 1) / scale - part).detach() for part in parts
         )
 
-    def weight(self, weight: torch.Tensor, bits: int | None = None) -> torch.Tensor:
-        """Return a weight as the program holds it, if on."""
-        return rounded(weight, bits or self.settings.weight_bits) if self.enabled else weight
+    def weight(self, weight: torch.Tensor, bits: int | None = None, power: torch.Tensor | None = None) -> torch.Tensor:
+        """Return a weight as the program holds it, if on; `power` as in `weight_exponent`."""
+        return rounded(weight, bits or self.settings.weight_bits, power) if self.enabled else weight
 
     def sigmoid(self, x: torch.Tensor) -> torch.Tensor:
         """The sigmoid; if on, with the values of the integers' table and the gradient of the sigmoid."""

@@ -36,6 +36,7 @@ from ndns.models.sparsity import Sparsifier
 GELU_SLOPE = 109 / 64
 """`gelu(y) = y sigmoid(109/64 y)`: within 0.02 of the error-function form, and the integers need one table only."""
 
+TRANSITION_BITS = 16
 LEVEL_WEIGHT = 0.01
 """Loss of a level that is wrong by 1 dB."""
 SILENCE = 1e-6
@@ -52,6 +53,7 @@ class Folded:
         c: output weights `(2, feature, state)`.
         d: direct path `(feature,)`; `bias_y` `(feature,)`.
         gate: `(feature, feature)`; `gate_bias` `(feature,)`.
+        power: mean square of each of the block's inputs `(feature,)`.
     """
 
     a: torch.Tensor
@@ -62,6 +64,7 @@ class Folded:
     bias_y: torch.Tensor
     gate: torch.Tensor
     gate_bias: torch.Tensor
+    power: torch.Tensor
 
 
 class Block(torch.nn.Module):
@@ -102,6 +105,7 @@ class Block(torch.nn.Module):
         return Folded(
             a, b * scale, b @ shift, sparsifier.masked(f"{name}.c", self.c), self.d * scale, self.d * shift,
             sparsifier.masked(f"{name}.gate", self.gate), self.gate_bias,
+            self.norm.running_var + self.norm.running_mean**2,
         )  # fmt: skip
 
     def weights(self, sparsifier: Sparsifier, name: str) -> Folded:
@@ -110,7 +114,7 @@ class Block(torch.nn.Module):
         zero = torch.zeros_like(self.d)
         return Folded(
             a, b, torch.zeros_like(a), sparsifier.masked(f"{name}.c", self.c), self.d, zero,
-            sparsifier.masked(f"{name}.gate", self.gate), self.gate_bias,
+            sparsifier.masked(f"{name}.gate", self.gate), self.gate_bias, torch.ones_like(self.d),
         )  # fmt: skip
 
     def forward(
@@ -141,8 +145,8 @@ class Block(torch.nn.Module):
 def quantized(w: Folded, quantizer: Quantizer) -> Folded:
     """Return the block's weights as the program holds them: the transition at 16 bits, biases as they are."""
     return replace(
-        w, a=quantizer.weight(w.a, 16), b=quantizer.weight(w.b), c=quantizer.weight(w.c), d=quantizer.weight(w.d),
-        gate=quantizer.weight(w.gate),
+        w, a=quantizer.weight(w.a, TRANSITION_BITS), b=quantizer.weight(w.b, power=w.power),
+        c=quantizer.weight(w.c), d=quantizer.weight(w.d, power=w.power), gate=quantizer.weight(w.gate),
     )  # fmt: skip
 
 

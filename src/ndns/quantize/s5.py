@@ -10,10 +10,8 @@ from ndns.errors import UserError
 from ndns.loihi2.nodes.s5 import DiagonalSSM
 from ndns.loihi2.nodes.s5_block import Affine, S5Block
 from ndns.loihi2.program import Program
-from ndns.models.quantization import weight_exponent
-from ndns.models.s5 import S5
-
-TRANSITION_BITS = 16
+from ndns.models import quantization
+from ndns.models.s5 import S5, TRANSITION_BITS
 
 
 def convert(tensors: dict[str, np.ndarray], settings: dict[str, Any]) -> Program:
@@ -52,7 +50,9 @@ def program_of(model: S5) -> Program:
         w = block.folded(sparsifier, name)
         x_exp, y_exp = quantizer.exponent(f"{name}.state"), min(quantizer.exponent(f"{name}.y"), 20)
         a, a_exp = _integers(w.a, TRANSITION_BITS)
-        (b, b_exp), (c, c_exp), (d, d_exp) = (_integers(part, bits["weight_bits"]) for part in (w.b, w.c, w.d))
+        b, b_exp = _integers(w.b, bits["weight_bits"], w.power)
+        c, c_exp = _integers(w.c, bits["weight_bits"])
+        d, d_exp = _integers(w.d, bits["weight_bits"], w.power)
         bias_x = _bias(w.bias_x, x_exp, bits["message_bits"], _lost(a, stream + b_exp > x_exp))
         ssm = DiagonalSSM(
             a[0], a[1], b[0], b[1], c[0], c[1], d, a_exp=min(a_exp, 30), b_exp=b_exp, c_exp=c_exp, d_exp=d_exp,
@@ -77,10 +77,9 @@ def _affine(weight, bias, x_exp: int, y_exp: int, relu: bool, bits: dict[str, in
     return Affine(integers, _bias(bias, y_exp, bits["message_bits"]), x_exp, w_exp, y_exp, relu, **bits)
 
 
-def _integers(weight: torch.Tensor, bits: int) -> tuple[np.ndarray, int]:
-    """Round to nearest with the largest exponent at which all weights fit."""
-    exponent = weight_exponent(weight, bits)
-    return torch.round(weight.double() * 2.0**exponent).long().numpy(), exponent
+def _integers(weight: torch.Tensor, bits: int, power: torch.Tensor | None = None) -> tuple[np.ndarray, int]:
+    values, exponent = quantization.integers(weight, bits, power)
+    return values.numpy(), exponent
 
 
 def _bias(bias: torch.Tensor, exponent: int, bits: int, lost: torch.Tensor | float = 0.0) -> np.ndarray:
