@@ -1,6 +1,6 @@
 """Planning and rendering at the challenge's scale, beside the released generator's steps in one process.
 
-    python bench/mix.py [--clips 240] [--rounds 2] [--growth 100 1000 10000] [--rows 800000] [--only render growth plan]
+    python bench/mix.py [--clips 720] [--rounds 2] [--growth 100 1000 10000] [--rows 800000] [--only render growth plan]
 
 `render`: clips of 30 s from 48 kHz recordings, by `ndns mix render` with one and with two jobs, and by the released
 steps (tests/mix/released_reference.py, librosa's resampling, whole files read for each clip, one process). Rounds
@@ -183,7 +183,7 @@ def main() -> None:
     """Print a table, line by line even into a file."""
     sys.stdout.reconfigure(line_buffering=True)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=int, default=240)
+    parser.add_argument("--clips", type=int, default=720)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--growth", type=int, nargs="*", default=[100, 1000, 10_000])
     parser.add_argument("--rows", type=int, default=800_000)
