@@ -1,5 +1,6 @@
 """The whole corridor, run by Snakemake for real."""
 
+import base64
 import csv
 import json
 import shutil
@@ -42,6 +43,17 @@ def test_every_room_leaves_its_files(finished):
 def test_a_second_run_has_nothing_to_do(finished):
     result = finished.run("--dry-run")
     assert "Nothing to be done" in result.stdout + result.stderr
+
+
+def test_snakemakes_own_report_holds_the_board(finished, tmp_path):
+    page = tmp_path / "snakemake.html"
+    result = finished.run("--report", str(page))
+    assert result.returncode == 0, result.stdout + result.stderr
+    text = page.read_text()
+    assert "Scores, costs, curves and audio of every system" in text
+    board = (finished.folder / "results" / "tiny" / "board" / "report.html").read_bytes()
+    assert base64.b64encode(board).decode() in text
+    assert all(f'"{rule}"' in text for rule in ("mix_render", "train", "quantize", "deploy", "score", "cost"))
 
 
 @pytest.mark.parametrize(
