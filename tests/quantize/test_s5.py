@@ -12,6 +12,8 @@ from ndns import models
 from ndns.errors import UserError
 from ndns.loihi2 import engine, lava_bridge, netx
 from ndns.loihi2.denoiser import Denoiser
+from ndns.models.quantization import weight_exponent
+from ndns.models.s5 import quantized
 from ndns.quantize.checkpoint import quantize_checkpoint
 from ndns.quantize.parent import denoise
 from ndns.quantize.s5 import program_of
@@ -170,6 +172,26 @@ def test_a_feature_that_hardly_ever_fires_leaves_the_integers_to_the_others():
         ]
     assert max(errors[usual]) < 0.25
     assert min(np.divide(errors[1e-5], errors[usual])) > 3
+
+
+def test_weights_of_silent_features_are_clipped_for_the_others():
+    """In the program and in training: the folded weights of one silent feature are 15 times those of the others."""
+    net = models.build(network("sparse").settings).eval()
+    net.load_state_dict(network("sparse").state_dict())
+    with torch.no_grad():
+        for block in net.blocks:
+            block.norm.running_mean.zero_()
+            block.norm.running_var.fill_(0.25)[0] = 1e-12
+            block.norm.weight.fill_(1)
+            block.d.copy_(torch.linspace(0.51, 0.98, len(block.d)))
+    net.quantizer.switch(True)
+    for index, (block, node) in enumerate(zip(net.blocks, program_of(net).nodes[1:-1], strict=True)):
+        folded = block.folded(net.sparsifier, f"block{index}")
+        assert node.ssm.d_exp > weight_exponent(folded.d, 8)
+        assert node.ssm.b_exp > weight_exponent(folded.b, 8)
+        seen = quantized(folded, net.quantizer)
+        np.testing.assert_array_equal(seen.d.detach(), node.ssm.d * 2.0**-node.ssm.d_exp)
+        np.testing.assert_array_equal(seen.b[0].detach(), node.ssm.b_re * 2.0**-node.ssm.b_exp)
 
 
 def test_a_checkpoint_without_observed_ranges_is_refused(tmp_path):
