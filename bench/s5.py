@@ -1,10 +1,11 @@
 """Training speed of S5: our scan against torch's generic associative scan and a Python loop, in one run.
 
-    python bench/s5.py [--width 1.0] [--batch 8] [--seconds 4] [--repeats 3]
+    python bench/s5.py [--width 1.0] [--batch 1 8] [--seconds 4] [--repeats 3]
 
-Prints frames a second of whole training steps (STFT, network, loss, backward, optimizer) and the ratios, the same for
-the recurrences of a step alone (forward and backward), what a step's matrix products alone would take at the speed of
-one large product, and the peak memory of a step over clip lengths.
+Prints, for each batch, frames a second of whole training steps (STFT, network, loss, backward, optimizer) and the
+ratios: with the scan alone exchanged, and with torch's own products too, as the network is written without
+`ndns.models.products`. Then the same for the recurrences of a step alone (forward and backward), what a step's matrix
+products alone take, and the peak memory of a step over clip lengths.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import torch
 from torch._higher_order_ops.associative_scan import associative_scan
 
 from ndns.config import S5 as Settings
-from ndns.models import s5
+from ndns.models import products, s5
 from ndns.models.scan import diagonal_scan
 from ndns.processes import keep_freed_memory
 
@@ -49,9 +50,19 @@ def loop_scan(a, u):
     return torch.stack(rows, dim=1)
 
 
-def steps(scan, width, batch, seconds, repeats):
+SIDES = {
+    "ours": (diagonal_scan, products.linear),
+    "torch associative scan": (generic_scan, products.linear),
+    "  and torch's products": (generic_scan, torch.nn.functional.linear),
+    "Python loop": (loop_scan, products.linear),
+    "  and torch's products too": (loop_scan, torch.nn.functional.linear),
+}
+"""Recurrence and matrix products of each network that is measured."""
+
+
+def steps(scan, linear, width, batch, seconds, repeats):
     """Seconds of each of `repeats` training steps after one that is not counted, as `ndns train` runs them."""
-    s5.diagonal_scan = scan
+    s5.diagonal_scan, s5.linear = scan, linear
     model = s5.S5(Settings(kind="s5", width=width, relu=True), seed=1)
     optimizer = torch.optim.AdamW(model.parameter_groups(3e-3, 0.01))
     noisy = 0.05 * torch.randn(batch, round(16_000 * seconds))
@@ -75,21 +86,24 @@ def recurrences(scan, states, batch, frames, blocks):
     return time.perf_counter() - start
 
 
-def products(weights, rows, repeats):
-    """Seconds that a step's products take (2 `weights` operations a row, thrice) at the speed of one large product."""
-    left, right = torch.randn(4096, 512), torch.randn(512, 512)
+def products_alone(network, rows, repeats):
+    """Seconds that a step's products take: forward, and the gradients of inputs and weights."""
+    weights = [weight.flatten(0, -2) for weight in network.prunable().values()]
+    pairs = [(torch.randn(rows, w.shape[1]), torch.randn(rows, w.shape[0]), w.detach()) for w in weights]
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
-        for _ in range(10):
-            left @ right
-        times.append((time.perf_counter() - start) / 10)
-    return min(times) * 3 * weights * rows / (len(left) * right.numel())
+        for x, gradient, weight in pairs:
+            products.product(x, weight)
+            products.product(gradient, weight.T)
+            products.weight_gradient(gradient, x)
+        times.append(time.perf_counter() - start)
+    return min(times)
 
 
 def peak_memory(seconds, arguments):
     """MiB that one training step on clips of `seconds` adds to a process of its own."""
-    code = f"import bench_s5; bench_s5.one_step({arguments.width}, {arguments.batch}, {seconds})"
+    code = f"import bench_s5; bench_s5.one_step({arguments.width}, {max(arguments.batch)}, {seconds})"
     prepared = f"import sys; sys.path.insert(0, {sys.path[0]!r}); import importlib.util as u;"
     prepared += f"s = u.spec_from_file_location('bench_s5', {__file__!r}); m = u.module_from_spec(s);"
     prepared += "sys.modules['bench_s5'] = m; s.loader.exec_module(m);"
@@ -114,33 +128,23 @@ def peak_mib():
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
 
 
-def main():
-    """Measure the three scans in turn, in whole steps and alone, then memory."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--width", type=float, default=1.0)
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--seconds", type=float, default=4.0)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    keep_freed_memory()  # as `ndns train` does
-    frames = arguments.batch * (1 + round(16_000 * arguments.seconds) // 128)
-    scans = {"ours": diagonal_scan, "torch associative scan": generic_scan, "Python loop": loop_scan}
-    times = {name: [] for name in scans}
+def compare(batch, arguments):
+    """Measure all sides in turn, in whole steps and the scans alone, and print them."""
+    frames = batch * (1 + round(16_000 * arguments.seconds) // 128)
+    times = {name: [] for name in SIDES}
     for _ in range(arguments.repeats):
-        for name, scan in scans.items():
-            count = 1 if name == "Python loop" else 2
-            times[name] += steps(scan, arguments.width, arguments.batch, arguments.seconds, count)
+        for name, side in SIDES.items():
+            times[name] += steps(*side, arguments.width, batch, arguments.seconds, 1 if side[0] is loop_scan else 4)
     ours = statistics.median(times["ours"])
-    print(f"S5 width {arguments.width}, {arguments.batch} x {arguments.seconds} s, {arguments.threads} threads")
+    print(f"S5 width {arguments.width}, {batch} x {arguments.seconds} s, {arguments.threads} threads")
     for name, values in times.items():
         median = statistics.median(values)
-        print(f"{name:24} {frames / median:10.0f} frames/s   {median / ours:6.1f} x the time of ours")
+        print(f"{name:27} {frames / median:10.0f} frames/s   {median / ours:6.1f} x the time of ours")
     network = s5.S5(Settings(kind="s5", width=arguments.width, relu=True))
-    floor = products(sum(weight.numel() for weight in network.prunable().values()), frames, 3 * arguments.repeats)
-    print(f"{'matrix products alone':24} {frames / floor:10.0f} frames/s   {floor / ours:6.2f} x the time of ours")
-    shape = network.settings.states, arguments.batch, frames // arguments.batch, network.settings.blocks
+    floor = products_alone(network, frames, 3 * arguments.repeats)
+    print(f"{'matrix products alone':27} {frames / floor:10.0f} frames/s   {floor / ours:6.2f} x the time of ours")
+    shape = network.settings.states, batch, frames // batch, network.settings.blocks
+    scans = {name: scan for name, (scan, linear) in SIDES.items() if linear is products.linear}
     alone = {name: [] for name in scans}
     for _ in range(arguments.repeats + 1):
         for name, scan in scans.items():
@@ -148,8 +152,23 @@ def main():
     print("recurrences of a step alone:")
     medians = {name: statistics.median(values[1:]) for name, values in alone.items()}
     for name, median in medians.items():
-        print(f"{name:24} {1000 * median:10.1f} ms         {median / medians['ours']:6.1f} x the time of ours")
-    print("peak memory of a step:")
+        print(f"{name:27} {1000 * median:10.1f} ms         {median / medians['ours']:6.1f} x the time of ours")
+
+
+def main():
+    """Measure the sides for each batch, then memory."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--width", type=float, default=1.0)
+    parser.add_argument("--batch", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    keep_freed_memory()  # as `ndns train` does
+    for batch in arguments.batch:
+        compare(batch, arguments)
+    print(f"peak memory of a step, batch {max(arguments.batch)}:")
     for seconds in (2, 4, 8, 16):
         print(f"  {seconds:3} s clips {peak_memory(seconds, arguments):8.0f} MiB")
 

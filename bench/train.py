@@ -3,9 +3,9 @@
     python bench/train.py [--batch 4] [--seconds 30] [--threads 2] [--repeats 5]
 
 slayer's side follows the challenge's `train_sdnn.py`; both start from the same weights and hear the same clips, and
-take turns. Each side has a process of its own: ours is set up as `ndns train` sets up its process (passive OpenMP
-waiting, freed memory is kept), slayer's as Python starts. `--alike` sets up slayer's process like ours. Prints the
-median step of each, the losses and the ratio.
+take turns. Each side has a process of its own: ours is set up as `ndns train` sets up its process (freed memory is
+kept; OpenMP waits passively beyond 2 threads), slayer's as Python starts. `--alike` sets up slayer's process like ours.
+Prints the median step of each, the losses and the ratio.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import torch
 from ndns.config import Sdnn
 from ndns.metrics.si_snr import si_snr
 from ndns.models import build
-from ndns.processes import WAITING, keep_freed_memory
+from ndns.processes import keep_freed_memory, wait_for_products
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "models"))
 
@@ -92,7 +92,9 @@ def main() -> None:
     pipes = {}
     for side in runs:
         tuned = side == "ndns" or options.alike
-        os.environ.update(WAITING) if tuned else [os.environ.pop(name, None) for name in WAITING]
+        os.environ.pop("OMP_WAIT_POLICY", None)
+        if tuned:
+            wait_for_products(options.threads)
         pipes[side], other = context.Pipe()
         context.Process(target=serve, args=(side, tuned, options, other), daemon=True).start()
     for _ in range(options.repeats):

@@ -1,5 +1,5 @@
-"""How processes end and use the machine: those of a pool never end by Ctrl-C or later than their parent; threads wait
-asleep; freed memory stays for the next arrays.
+"""How processes end and use the machine: those of a pool never end by Ctrl-C or later than their parent; how
+threads wait; freed memory stays for the next arrays.
 """
 
 import ctypes
@@ -14,9 +14,8 @@ LOST = (
     "finished is kept."
 )
 
-WAITING = {"OMP_WAIT_POLICY": "passive"}
-"""Environment that must be set before torch is imported: threads of matrix products that wait actively would take the
-cores from the compiled loops between them (and from other programs)."""
+ACTIVE_WAITING = 2
+"""Threads up to which those of matrix products wait actively between two products, which saves waking them up."""
 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 """Options of glibc's `mallopt`."""
@@ -34,6 +33,16 @@ def follow_parent() -> None:
 def _end_with(sentinel: int) -> None:
     connection.wait([sentinel])
     os._exit(1)
+
+
+def wait_for_products(threads: int) -> None:
+    """Choose how the `threads` of matrix products wait; to be called before torch is imported.
+
+    Where compiled loops run in threads of their own between the products (`ndns.models.kernels.each`), threads that
+    wait actively would take the cores from them.
+    """
+    if threads > ACTIVE_WAITING:
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def keep_freed_memory() -> None:

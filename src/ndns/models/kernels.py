@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from numba import njit
 
+from ndns.processes import ACTIVE_WAITING
+
 RING = 64
 """Frames that a delay can reach back, a power of two: one step between layers and at most 62 of axonal delay."""
 
@@ -76,6 +78,9 @@ def cumulate(values: torch.Tensor, sums: torch.Tensor, reverse: bool = False) ->
 def each(kernel: Callable, arrays: tuple, constants: tuple, neurons: int | None = None) -> None:
     """Run `kernel` for every task.
 
+    With few threads one of them runs all: handing tasks out, while the threads of matrix products wait actively on the
+    same cores, costs more than the loops take.
+
     Args:
         kernel: takes one clip's arrays, the constants, and which neurons are its own: first, end.
         arrays: indexed by clip first; the first is `(batch, frame, neuron)`.
@@ -85,7 +90,7 @@ def each(kernel: Callable, arrays: tuple, constants: tuple, neurons: int | None 
     threads = torch.get_num_threads()
     batch, _, numbers = arrays[0].shape
     neurons = neurons or numbers
-    parts = 1 if batch % threads == 0 else min(threads, neurons)
+    parts = 1 if threads <= ACTIVE_WAITING or batch % threads == 0 else min(threads, neurons)
     edges = np.linspace(0, neurons, parts + 1).astype(np.int64)
     tasks = [(clip, edges[part], edges[part + 1]) for clip in range(batch) for part in range(parts)]
 
@@ -93,7 +98,7 @@ def each(kernel: Callable, arrays: tuple, constants: tuple, neurons: int | None 
         clip, start, stop = task
         kernel(*(array[clip] for array in arrays), *constants, start, stop)
 
-    if threads == 1 or len(tasks) == 1:
+    if threads <= ACTIVE_WAITING or len(tasks) == 1:
         for task in tasks:
             run(task)
         return

@@ -19,7 +19,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch.nn.functional import linear
 
 from ndns.config import S5 as Settings
 from ndns.config import FrontEnd
@@ -28,6 +27,7 @@ from ndns.models.denoising import Output
 from ndns.models.frontend import masked_istft, moduli, stft
 from ndns.models.hippo import initial_ssm
 from ndns.models.level import leveled, leveled_frame
+from ndns.models.products import linear
 from ndns.models.quantization import Quantizer
 from ndns.models.scan import complex_relu, diagonal_scan
 from ndns.models.sigma_delta import event_rate

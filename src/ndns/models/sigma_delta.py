@@ -13,6 +13,7 @@ Sources: lava.lib.dl.slayer `axon.delta._DeltaUnit`, `dendrite.Sigma`, `neuron.s
 
 import torch
 
+from ndns.models import products
 from ndns.models.precision import full_precision
 
 WEIGHT_STEP = 2 / 64
@@ -76,15 +77,9 @@ def event_rate(messages: torch.Tensor) -> torch.Tensor:
 
 
 def product(messages: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Return `messages @ weight.T`, contiguous, in full single precision (no TF32 on a GPU: messages have 24 bits).
-
-    On a CPU a 1 x 1 convolution over channels-last memory is the same product and, where there is more than one
-    thread, often twice as fast as a matrix product, because oneDNN instead of MKL computes it.
-    """
-    if not _compiled(messages):
-        with full_precision():
-            return messages @ weight.T
-    return _rows(torch.nn.functional.conv2d(_image(messages), weight[:, :, None, None]))
+    """Return `messages @ weight.T`, contiguous, in full single precision (no TF32 on a GPU: messages have 24 bits)."""
+    with full_precision():
+        return products.product(messages, weight)
 
 
 class _Quantise(torch.autograd.Function):
@@ -168,32 +163,8 @@ class _Output(torch.autograd.Function):
 
 def _product_gradients(ctx, gradient: torch.Tensor, messages: torch.Tensor, weight: torch.Tensor):
     """Gradients of `product`: of the messages (None where nothing needs it) and of the weight."""
-    inward = product(gradient, weight.T.contiguous()) if ctx.needs_input_grad[0] else None
-    if not _compiled(gradient):
-        return inward, gradient.flatten(0, 1).T @ messages.flatten(0, 1)
-    _, outward, _ = torch.ops.aten.convolution_backward(
-        _image(gradient),
-        _image(messages),
-        weight[:, :, None, None],
-        bias_sizes=None,
-        stride=[1, 1],
-        padding=[0, 0],
-        dilation=[1, 1],
-        transposed=False,
-        output_padding=[0, 0],
-        groups=1,
-        output_mask=[False, True, False],
-    )
-    return inward, outward[:, :, 0, 0]
-
-
-def _image(values: torch.Tensor) -> torch.Tensor:
-    """View `(batch, frame, neuron)` as a channels-last image `(batch, neuron, frame, 1)`."""
-    return values.unsqueeze(2).permute(0, 3, 1, 2)
-
-
-def _rows(image: torch.Tensor) -> torch.Tensor:
-    return image.permute(0, 2, 3, 1).squeeze(2).contiguous()
+    inward = product(gradient, weight.T) if ctx.needs_input_grad[0] else None
+    return inward, products.weight_gradient(gradient, messages)
 
 
 def _later(values: torch.Tensor) -> torch.Tensor:

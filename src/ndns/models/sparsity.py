@@ -67,7 +67,7 @@ class Sparsifier(torch.nn.Module):
 
 def largest(weight: torch.Tensor, share: float) -> torch.Tensor:
     """Return the mask `(rows, columns)` of the `share` of entries that are largest; `(2, rows, columns)` is complex."""
-    size = weight.abs() if weight.ndim == 2 else torch.linalg.vector_norm(weight, dim=0)
+    size = weight.abs() if weight.ndim == 2 else torch.hypot(weight[0], weight[1])
     count = max(round(share * size.numel()), 1)
     if count >= size.numel():
         return torch.ones_like(size, dtype=torch.bool)

@@ -1,6 +1,5 @@
 """`ndns train`: one network from mixtures."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -23,15 +22,14 @@ def command(
     mix: Annotated[str | None, typer.Option(help="with --plan: section `mix`, JSON text or file")] = None,
 ) -> None:
     """Train a network; an interrupted run goes on where it stopped."""
-    from ndns.processes import WAITING
-
-    for name, value in WAITING.items():
-        os.environ.setdefault(name, value)
     from ndns.config import Mix, TrainedModel, settings_from
     from ndns.errors import UserError
-    from ndns.train.run import train
+    from ndns.processes import wait_for_products
 
     model = settings_from(settings, TrainedModel)
+    wait_for_products(model.train.threads)
+    from ndns.train.run import train
+
     if model.train.fresh and (train_mix or plan or not corpus):
         raise UserError("ndns train: with train.fresh give --corpus and no --train-mix.")
     if model.train.source == "plan":
