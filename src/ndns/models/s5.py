@@ -53,7 +53,7 @@ class Folded:
         c: output weights `(2, feature, state)`.
         d: direct path `(feature,)`; `bias_y` `(feature,)`.
         gate: `(feature, feature)`; `gate_bias` `(feature,)`.
-        power: mean square of each of the block's inputs `(feature,)`.
+        power: mean square of each of the block's inputs `(feature,)`; none where nothing is folded.
     """
 
     a: torch.Tensor
@@ -64,7 +64,7 @@ class Folded:
     bias_y: torch.Tensor
     gate: torch.Tensor
     gate_bias: torch.Tensor
-    power: torch.Tensor
+    power: torch.Tensor | None = None
 
 
 class Block(torch.nn.Module):
@@ -114,7 +114,7 @@ class Block(torch.nn.Module):
         zero = torch.zeros_like(self.d)
         return Folded(
             a, b, torch.zeros_like(a), sparsifier.masked(f"{name}.c", self.c), self.d, zero,
-            sparsifier.masked(f"{name}.gate", self.gate), self.gate_bias, torch.ones_like(self.d),
+            sparsifier.masked(f"{name}.gate", self.gate), self.gate_bias,
         )  # fmt: skip
 
     def forward(

@@ -32,7 +32,7 @@ Packed = dict[str, torch.Tensor]
 def starts(bank: Bank) -> dict[str, int]:
     """Return where each recording begins in the samples of all of a bank's, one after the other."""
     sizes = [len(pcm) for pcm in bank.samples.values()]
-    return dict(zip(bank.samples, np.cumsum([0, *sizes]).tolist(), strict=False))
+    return dict(zip(bank.samples, (np.cumsum(sizes, dtype=np.int64) - sizes).tolist(), strict=True))
 
 
 def pack(recipes: Sequence[Recipe], begins: Mapping[str, int]) -> Packed:
