@@ -23,7 +23,7 @@ import torch
 from ndns.config import Sdnn
 from ndns.metrics.si_snr import si_snr
 from ndns.models import build
-from ndns.processes import keep_freed_memory, wait_for_products
+from ndns.processes import WAITING, keep_freed_memory, wait_for_products
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "models"))
 
@@ -92,7 +92,7 @@ def main() -> None:
     pipes = {}
     for side in runs:
         tuned = side == "ndns" or options.alike
-        os.environ.pop("OMP_WAIT_POLICY", None)
+        os.environ.pop(WAITING, None)
         if tuned:
             wait_for_products(options.threads)
         pipes[side], other = context.Pipe()

@@ -14,6 +14,7 @@ LOST = (
     "finished is kept."
 )
 
+WAITING = "OMP_WAIT_POLICY"
 ACTIVE_WAITING = 2
 """Threads up to which those of matrix products wait actively between two products, which saves waking them up."""
 
@@ -42,7 +43,7 @@ def wait_for_products(threads: int) -> None:
     wait actively would take the cores from them.
     """
     if threads > ACTIVE_WAITING:
-        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+        os.environ.setdefault(WAITING, "passive")
 
 
 def keep_freed_memory() -> None:

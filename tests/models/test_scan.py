@@ -51,7 +51,7 @@ def test_gradient_equals_finite_differences(steps):
     assert torch.autograd.gradcheck(lambda a, u: complex_relu(diagonal_scan(a, u, chunk=4)), arguments)
 
 
-@pytest.mark.parametrize(("batch", "threads"), [(2, 1), (3, 2), (1, 3)])
+@pytest.mark.parametrize(("batch", "threads"), [(2, 1), (3, 2), (1, 3), (3, 3)])
 def test_compiled_loops_and_chunks_have_the_same_values_and_gradients(batch, threads):
     weights = torch.randn(batch, 90, 8, generator=torch.Generator().manual_seed(0))
     before, found = torch.get_num_threads(), []

@@ -14,6 +14,7 @@ from ndns import models
 from ndns.config import TrainedModel
 from ndns.errors import UserError
 from ndns.files import read_csv
+from ndns.processes import WAITING, wait_for_products
 from ndns.train.run import train
 
 SMALL = {"hidden": 24}
@@ -122,6 +123,17 @@ def test_a_loss_that_is_not_a_number_stops_with_its_place(mix, tmp_path):
     with pytest.raises(UserError, match=r"loss is nan in epoch \d+, batch \d+; lower train\.learning_rate"):
         run(mix, tmp_path, epochs=4, learning_rate=1e30, clip_norm=1e30)
     assert not (tmp_path / "checkpoint.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("threads", "found", "expected"), [(1, None, None), (2, None, None), (3, None, "passive"), (8, "active", "active")]
+)
+def test_threads_of_products_wait_asleep_where_loops_have_their_own(monkeypatch, threads, found, expected):
+    monkeypatch.setenv(WAITING, found or "")
+    if found is None:
+        monkeypatch.delenv(WAITING)
+    wait_for_products(threads)
+    assert os.environ.get(WAITING) == expected
 
 
 def test_absent_gpu_is_named(mix, tmp_path):
