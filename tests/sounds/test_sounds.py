@@ -224,13 +224,16 @@ def test_the_shipped_tables_hold_variety_and_nothing_of_the_validation():
     packages = read_packages(DATA / "debian_packages.csv")
     sounds = read_sounds(DATA / "debian_sounds.csv", packages)
     assert {sound.package for sound in sounds} == packages.keys()
-    seconds = defaultdict(float)
+    seconds = {"noise": defaultdict(float), "speech": defaultdict(float)}
     for sound in sounds:
-        seconds[sound.label] += sum(piece.seconds for piece in sound.pieces)
+        seconds[sound.kind][sound.label] += sum(piece.seconds for piece in sound.pieces)
         assert sound.licence
         assert sound.attribution
-    assert len(sounds) == len({sound.sha256 for sound in sounds}) > 600
-    assert sum(seconds.values()) > 3600
-    assert seconds["music"] < 0.1 * sum(seconds.values())
-    members = " ".join(piece.member.lower() for sound in sounds for piece in sound.pieces)
+        assert sound.file.startswith(f"{sound.kind}/")
+    assert len(sounds) == len({sound.sha256 for sound in sounds}) > 1500
+    assert sum(seconds["noise"].values()) > 3600
+    assert seconds["noise"]["music"] < 0.1 * sum(seconds["noise"].values())
+    assert seconds["speech"].keys() == {"words", "dialogue"}
+    assert min(seconds["speech"].values()) > 1000
+    members = " ".join(piece.member.lower() for sound in sounds if sound.kind == "noise" for piece in sound.pieces)
     assert not [word for word in ("bird", "clock", "rooster", "chicken", "thunder") if word in members]

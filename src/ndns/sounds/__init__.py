@@ -1,1 +1,1 @@
-"""A corpus of noise from packages of Debian: not a stage, so that it makes no result of `corpus` stale."""
+"""A corpus of noise and speech from packages of Debian: not a stage, so that it makes no result of `corpus` stale."""

@@ -1,6 +1,6 @@
 """A corpus of recordings that packages of Debian carry, cut from the `.deb` files as a table says.
 
-Games and learning software hold real engines, water, crowds, tools, animals and music under free licences. The
+Games and learning software hold real engines, water, crowds, tools, animals, music and voices under free licences. The
 packages are taken from a folder, each checked by its SHA-256; every recording is made of stretches of their files:
 channel mean, resampled to 16 kHz, joined, mean removed, scaled to a peak of 0.7, rounded to 16 bits.
 """

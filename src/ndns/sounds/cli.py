@@ -12,7 +12,7 @@ def command(
     table: Annotated[Path, typer.Option(help="Pieces of each recording.")] = Path("data/debian_sounds.csv"),
     packages: Annotated[Path, typer.Option(help="Packages, versions, hashes.")] = Path("data/debian_packages.csv"),
 ) -> None:
-    """Cut a corpus of noise for training from packages of Debian (docs/sounds.md)."""
+    """Cut a corpus of noise and speech for training from packages of Debian (docs/sounds.md)."""
     from ndns.sounds.build import build
 
     made = build(debs, out, table, packages)
