@@ -223,17 +223,20 @@ def test_a_package_made_by_dpkg_is_unpacked_as_dpkg_does(tmp_path):
 def test_the_shipped_tables_hold_variety_and_nothing_of_the_validation():
     packages = read_packages(DATA / "debian_packages.csv")
     sounds = read_sounds(DATA / "debian_sounds.csv", packages)
-    assert {sound.package for sound in sounds} == packages.keys()
+    voices = read_sounds(DATA / "debian_speech.csv", packages)
+    assert {sound.package for sound in sounds + voices} == packages.keys()
     seconds = {"noise": defaultdict(float), "speech": defaultdict(float)}
-    for sound in sounds:
+    for sound in sounds + voices:
         seconds[sound.kind][sound.label] += sum(piece.seconds for piece in sound.pieces)
         assert sound.licence
         assert sound.attribution
         assert sound.file.startswith(f"{sound.kind}/")
-    assert len(sounds) == len({sound.sha256 for sound in sounds}) > 1500
+    assert len(sounds + voices) == len({sound.sha256 for sound in sounds + voices}) > 1500
+    assert {sound.kind for sound in sounds} == {"noise"}
     assert sum(seconds["noise"].values()) > 3600
     assert seconds["noise"]["music"] < 0.1 * sum(seconds["noise"].values())
+    assert {sound.kind for sound in voices} == {"speech"}
     assert seconds["speech"].keys() == {"words", "dialogue"}
     assert min(seconds["speech"].values()) > 1000
-    members = " ".join(piece.member.lower() for sound in sounds if sound.kind == "noise" for piece in sound.pieces)
+    members = " ".join(piece.member.lower() for sound in sounds for piece in sound.pieces)
     assert not [word for word in ("bird", "clock", "rooster", "chicken", "thunder") if word in members]
