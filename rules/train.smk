@@ -1,7 +1,8 @@
 """Purpose: one network a model and seed.
 
 INPUTS: results/<study>/mix/{train,val}.csv and their shards; instead of those of train, with `train.fresh` the
-  manifests of the corpora (and the synthesized recordings), with `train.source: plan` plan.csv and the corpus
+  manifests of the corpora (and the synthesized recordings), with `train.source: plan` plan.csv and the corpus;
+  with `initial` the checkpoint of that model
 OUTPUTS: results/<study>/train/<run>/checkpoint.safetensors, history.csv
 """
 
@@ -22,10 +23,15 @@ TRAIN_OPTIONS = {
 }
 
 
+def checkpoint_of(run):
+    return [f"{RESULTS}/train/{run}/checkpoint.safetensors"] if run else []
+
+
 rule train:
     input:
         unpack(lambda w: TRAIN_SOURCES[PLAN.source(w.run)]),
         val=f"{RESULTS}/mix/val.csv",
+        initial=lambda w: checkpoint_of(PLAN.initial(w.run)),
         shards=SHARDS["val"],
     output:
         checkpoint=f"{RESULTS}/train/{{run}}/checkpoint.safetensors",
@@ -46,7 +52,8 @@ rule train:
         settings=lambda w: PLAN.train_settings(w.run),
         seed=lambda w: PLAN.trained[w.run][1],
         folder=subpath(output.checkpoint, parent=True),
-        sources=lambda w, input: TRAIN_OPTIONS[PLAN.source(w.run)],
+        sources=lambda w, input: TRAIN_OPTIONS[PLAN.source(w.run)]
+        + [f"--initial={file}" for file in checkpoint_of(PLAN.initial(w.run))],
         code=fingerprint("train"),
     message:
         "train {wildcards.run}"

@@ -234,6 +234,9 @@ class TrainedModel(Section):
     network: AnyNetwork = Sdnn()
     train: Train = Train()
     seeds: list[int] = Field(default=[1], min_length=1)
+    initial: Name | None = Field(
+        None, description="trained model of the study whose weights, of the same seed, training begins with"
+    )
 
 
 class ImportedModel(Section):
@@ -323,6 +326,22 @@ class Study(Section):
     score: Score = Score()
     cost: Cost = Cost()
     board: Board = Board()
+
+    @model_validator(mode="after")
+    def _initial_models_are_trained(self) -> "Study":
+        for name, model in self.models.items():
+            before, seen = model, {name}
+            while isinstance(before, TrainedModel) and before.initial:
+                parent = self.models.get(before.initial)
+                if not isinstance(parent, TrainedModel) or before.initial in seen:
+                    raise ValueError(f"models.{name}.initial: {before.initial} is not a model trained before this one")
+                if lacking := set(before.seeds) - set(parent.seeds):
+                    raise ValueError(
+                        f"models.{name}.initial: {before.initial} has no seed {min(lacking)}; add it there"
+                    )
+                seen.add(before.initial)
+                before = parent
+        return self
 
 
 ROOTS = {"corpus_root": "NDNS_CORPUS_ROOT", "weights_root": "NDNS_WEIGHTS_ROOT", "more_root": "NDNS_MORE_ROOT"}

@@ -88,6 +88,11 @@ class Plan:
         train = self.trained[run][0].train
         return "fresh" if train.fresh else train.source
 
+    def initial(self, run: str) -> str | None:
+        """The run whose weights a trained run begins with."""
+        model, seed = self.trained[run]
+        return model.initial and f"{model.initial}-seed{seed}"
+
     def quantize_source(self, run: str) -> list[str]:
         """Options of `ndns quantize` before the file: which kind of file it is and how it is used."""
         if run in self.trained:

@@ -32,6 +32,7 @@ __all__ = [
     "load",
     "load_slayer",
     "save",
+    "take_over",
     "to_slayer_state_dict",
 ]
 
@@ -42,6 +43,7 @@ KINDS: dict[str, tuple[type[BaseModel], Callable[..., torch.nn.Module]]] = {
 """Settings class and module of each `kind` of network."""
 
 METADATA = "ndns"
+PRUNING = "sparsifier."
 
 
 def build(settings: BaseModel, seed: int = 0) -> torch.nn.Module:
@@ -90,6 +92,40 @@ def load(path: str | Path) -> torch.nn.Module:
         raise UserError(f"{path}: holds NaN or infinity; train again.")
     model.load_state_dict(tensors)
     return model
+
+
+def take_over(network: torch.nn.Module, other: torch.nn.Module, source: str | Path) -> None:
+    """Let a network begin with the weights of another one of the same kind and size.
+
+    Pruning begins anew. Where the frames are apart by another step, the recurrence keeps its time constants (`retime`).
+
+    Args:
+        network: to be trained; changed in place.
+        other: trained before.
+        source: its file, for messages.
+
+    Raises:
+        UserError: another kind or size, or another step of frames with a network that knows no `retime`.
+    """
+    if network.settings.kind != other.settings.kind:
+        raise UserError(
+            f"{source}: of kind {other.settings.kind!r}, not {network.settings.kind!r}; set another initial."
+        )
+    own = network.state_dict()
+    taken = {name: tensor for name, tensor in other.state_dict().items() if not name.startswith(PRUNING)}
+    for name, tensor in own.items():
+        if name.startswith(PRUNING):
+            taken[name] = tensor
+        elif name not in taken or taken[name].shape != tensor.shape:
+            raise UserError(
+                f"{source}: {name} does not have the shape {tuple(tensor.shape)} that the network's settings ask for; "
+                "set another initial."
+            )
+    network.load_state_dict(taken, strict=False)
+    if network.front_end.hop != other.front_end.hop:
+        if not hasattr(network, "retime"):
+            raise UserError(f"{source}: frames every {other.front_end.hop} samples, not {network.front_end.hop}.")
+        network.retime(network.front_end.hop / other.front_end.hop)
 
 
 def _settings(path: str | Path, metadata: dict[str, str]) -> BaseModel:

@@ -14,6 +14,7 @@ is implied by the 2). Inside of the network tensors are `(batch, time, feature)`
 no layer has to change the layout.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -206,6 +207,12 @@ class S5(torch.nn.Module):
         ends = [self.settings.sparsity.end] if self.settings.sparsity else []
         starts = [self.settings.qat.start] if self.settings.qat else []
         return max([0.0, *ends, *starts])
+
+    @torch.no_grad()
+    def retime(self, ratio: float) -> None:
+        """Make the recurrence's time step `ratio` times as long: frames are as much further apart."""
+        for block in self.blocks:
+            block.log_step += math.log(ratio)
 
     def prunable(self) -> dict[str, torch.Tensor]:
         """Weights that pruning acts on, by name."""

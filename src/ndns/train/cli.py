@@ -20,6 +20,9 @@ def command(
         Path | None, typer.Option(help="instead, with train.source plan: plan.csv, and --corpus with one manifest")
     ] = None,
     mix: Annotated[str | None, typer.Option(help="with --plan: section `mix`, JSON text or file")] = None,
+    initial: Annotated[
+        Path | None, typer.Option(help="with `initial` in the settings: checkpoint of the model named there")
+    ] = None,
 ) -> None:
     """Train a network; an interrupted run goes on where it stopped."""
     from ndns.config import Mix, TrainedModel, settings_from
@@ -30,13 +33,15 @@ def command(
     wait_for_products(model.train.threads)
     from ndns.train.run import train
 
+    if bool(model.initial) != bool(initial):
+        raise UserError("ndns train: --initial belongs to `initial` in the settings; give both or neither.")
     if model.train.fresh and (train_mix or plan or not corpus):
         raise UserError("ndns train: with train.fresh give --corpus and no --train-mix.")
     if model.train.source == "plan":
         if train_mix or not (plan and mix and corpus and len(corpus) == 1):
             raise UserError("ndns train: with train.source plan give --plan, --mix and one --corpus, no --train-mix.")
-        train(model, seed, [plan, *corpus], val_mix, out, settings_from(mix, Mix))
+        train(model, seed, [plan, *corpus], val_mix, out, settings_from(mix, Mix), initial=initial)
         return
     if not model.train.fresh and (corpus or plan or not train_mix):
         raise UserError("ndns train: give --train-mix; --corpus belongs to train.fresh, --plan to train.source plan.")
-    train(model, seed, corpus or [train_mix], val_mix, out)
+    train(model, seed, corpus or [train_mix], val_mix, out, initial=initial)

@@ -25,12 +25,18 @@ CHECKPOINT, HISTORY, RESUME = "checkpoint.safetensors", "history.csv", ".resume"
 
 
 def train(
-    settings: TrainedModel, seed: int, sources: list[Path], val_mix: Path, out: Path, mix: Mix | None = None
+    settings: TrainedModel,
+    seed: int,
+    sources: list[Path],
+    val_mix: Path,
+    out: Path,
+    mix: Mix | None = None,
+    initial: Path | None = None,
 ) -> None:
     """Train one network and write its best weights (highest validation SI-SNR) and its history.
 
     A run that was interrupted goes on after its last whole epoch and ends with the same weights; the training state
-    waits in `<out>/.resume`. If settings, seed or mixtures have changed since, training starts again.
+    waits in `<out>/.resume`. If settings, seed, mixtures or initial weights have changed since, training starts again.
 
     Args:
         settings: of the network and the training.
@@ -40,21 +46,27 @@ def train(
         val_mix: manifest of the mixtures to choose the best epoch by.
         out: folder of the results.
         mix: settings of the plan.
+        initial: checkpoint whose weights training begins with.
 
     Raises:
-        UserError: mixtures that do not fit the settings, devices that are not there, or a loss that is not finite.
+        UserError: mixtures or initial weights that do not fit the settings, devices that are not there, or a loss that
+            is not finite.
     """
     _be_quiet()
     keep_freed_memory()
     torch.set_num_threads(settings.train.threads)
     torch.set_float32_matmul_precision("high" if settings.train.tf32 else "highest")
-    learner = Learner(models.build(settings.network, seed), settings.train, seed, sources, val_mix, mix)
+    network = models.build(settings.network, seed)
+    if initial:
+        models.take_over(network, models.load(initial), initial)
+    learner = Learner(network, settings.train, seed, sources, val_mix, mix)
     folder = out / RESUME
     chronicle = Chronicle(folder)
     trainer = _trainer(settings.train, chronicle, out)
     if settings.train.batch % trainer.world_size:
         raise UserError(f"train.batch: {settings.train.batch} cannot be shared by {trainer.world_size} processes.")
-    resumed = _resumed(chronicle, _key(settings, seed, [*sources, val_mix]), trainer.is_global_zero)
+    read = [*sources, val_mix, *([initial] if initial else [])]
+    resumed = _resumed(chronicle, _key(settings, seed, read), trainer.is_global_zero)
     try:
         trainer.fit(learner, ckpt_path=chronicle.last if resumed else None, weights_only=True)
     except SIGTERMException:  # which Lightning lets end as if all was done
@@ -93,13 +105,13 @@ def _trainer(settings: Train, chronicle: Chronicle, out: Path) -> lightning.Trai
         raise UserError(f"train.accelerator, devices or strategy: {reason}.") from None
 
 
-def _key(settings: TrainedModel, seed: int, manifests: list[Path]) -> str:
+def _key(settings: TrainedModel, seed: int, read: list[Path]) -> str:
     """Hash of everything that the trained weights depend on."""
     parts = {
         "network": settings.network.model_dump(mode="json"),
         "train": settings.train.model_dump(mode="json"),
         "seed": seed,
-        "mixtures": [sha256_file(manifest) for manifest in manifests],
+        "read": [sha256_file(path) for path in read],
     }
     return sha256_bytes(json.dumps(parts, sort_keys=True).encode())
 
@@ -113,7 +125,9 @@ def _resumed(chronicle: Chronicle, key: str, writer: bool) -> bool:
                 print("ndns train: going on after the last whole epoch.", file=sys.stderr)
             return True
         if writer:
-            print("ndns train: settings, seed or mixtures have changed; starting again.", file=sys.stderr)
+            print(
+                "ndns train: settings, seed, mixtures or initial weights have changed; starting again.", file=sys.stderr
+            )
     if writer:
         shutil.rmtree(folder, ignore_errors=True)
         write_text(path, key)
