@@ -64,7 +64,7 @@ def steps(scan, linear, width, batch, seconds, repeats):
     """Seconds of each of `repeats` training steps after one that is not counted, as `ndns train` runs them."""
     s5.diagonal_scan, s5.linear = scan, linear
     model = s5.S5(Settings(kind="s5", width=width, relu=True), seed=1)
-    optimizer = torch.optim.AdamW(model.parameter_groups(3e-3, 0.01))
+    optimizer = torch.optim.AdamW(model.parameter_groups(3e-3, 0.01), fused=True)
     noisy = 0.05 * torch.randn(batch, round(16_000 * seconds))
     times = []
     for _ in range(repeats + 1):

@@ -15,12 +15,11 @@ import numpy as np
 import torch
 
 from ndns import models
-from ndns.audio.io import limit_to_pcm16, read
 from ndns.config_train import Fresh
 from ndns.metrics.si_snr import si_snr
 from ndns.mixing.corpus import Groups, Pool, read_corpus
 from ndns.models.slayer import load_slayer
-from ndns.train.bank import Bank
+from ndns.train.bank import Bank, read_groups
 from ndns.train.fresh import FreshClips
 
 EPOCH = 1_000_000
@@ -63,9 +62,7 @@ def _validation(bank: Bank, manifest: Path) -> Pool:
 
     def held(groups: Groups) -> Groups:
         found = tuple(tuple(replace(one, path=f"val/{one.path}") for one in group) for group in groups)
-        for one in (one for group in found for one in group):
-            bank.samples[one.path] = limit_to_pcm16(read(corpus.root / one.path.partition("/")[2]))[0][: one.samples]
-        return found
+        return read_groups(found, corpus.root, bank.samples)
 
     pool = corpus.pools["val"]
     return Pool(held(pool.speech), held(pool.noise))

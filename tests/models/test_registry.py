@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from ndns import models
+from ndns.config import S5, FrontEnd
 from ndns.config import Sdnn as Settings
 from ndns.errors import UserError
 
@@ -100,3 +101,48 @@ def test_released_networks(shared_data, name, delay):
     released = torch.load(path, weights_only=True, map_location="cpu")
     for key, value in models.to_slayer_state_dict(model).items():
         assert torch.equal(value, released[key].clamp(max=62) if "delay.delay" in key else released[key]), key
+
+
+def small(**changes):
+    """A small S5 with values that no other seed has."""
+    return S5(kind="s5", width=0.0625, blocks=1, **changes)
+
+
+def test_weights_of_another_model_are_taken_over_and_pruned_anew():
+    pruned = models.build(small(sparsity={"density": 0.2}), 1)
+    pruned.on_progress(1.0)
+    network = models.build(small(sparsity={"density": 0.5}, qat={}), 2)
+    models.take_over(network, pruned, "parent")
+    for name, weight in pruned.named_parameters():
+        assert torch.equal(weight, network.get_parameter(name)), name
+    assert all(network.get_buffer(f"sparsifier.mask_{name}").all() for name in ("encoder", "decoder", "block0_b"))
+    assert network.sparsifier.calls == 0
+    models.take_over(models.build(small(), 3), pruned, "parent")
+
+
+def test_a_recurrence_keeps_its_time_constants_with_frames_twice_as_far_apart():
+    parent, child = models.build(small(), 1), models.build(small(front_end=FrontEnd(window="sqrt_hann", hop=256)), 2)
+    models.take_over(child, parent, "parent")
+    (a, _), (twice, _) = (n.blocks[0].discrete(n.blocks[0].b) for n in (parent, child))
+    a, twice = (torch.complex(*part.double()) for part in (a, twice))
+    assert torch.allclose(a**2, twice, rtol=0, atol=1e-6)
+    assert (a - twice).abs().max() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        (Settings(hidden=8), "of kind 's5', not 'sdnn'"),
+        (small(front_end=FrontEnd(n_fft=256, hop=64)), r"encoder does not have the shape \(12, 129\)"),
+        (S5(kind="s5", width=0.0625, blocks=2), "blocks.1"),
+    ],
+)
+def test_initial_weights_that_do_not_fit_are_refused(settings, reason):
+    with pytest.raises(UserError, match=f"^parent: .*{reason}"):
+        models.take_over(models.build(settings), models.build(small()), "parent")
+
+
+def test_a_network_with_delays_keeps_the_step_of_its_frames():
+    network = models.build(Settings(hidden=8, front_end=FrontEnd(hop=256)))
+    with pytest.raises(UserError, match="parent: frames every 128 samples, not 256"):
+        models.take_over(network, models.build(SETTINGS), "parent")

@@ -114,6 +114,42 @@ def test_changed_settings_start_again(mix, tmp_path, capsys):
     assert "starting again" in capsys.readouterr().err
 
 
+def test_training_begins_with_the_weights_of_another_model(mix, tmp_path):
+    first, second, alone = tmp_path / "first", tmp_path / "second", tmp_path / "alone"
+    run(mix, first, epochs=1)
+    model = settings(epochs=1, learning_rate=1e-12).model_copy(update={"initial": "first"})
+    sources = [mix / "train.csv"], mix / "val.csv"
+    train(model, 1, *sources, second, initial=first / "checkpoint.safetensors")
+    train(model, 1, *sources, alone)
+    weights = [models.load(folder / "checkpoint.safetensors").weight2 for folder in (first, second, alone)]
+    assert torch.allclose(weights[0], weights[1], rtol=0, atol=1e-9)
+    assert (weights[0] - weights[2]).abs().max() > 1e-3
+
+
+def test_an_interrupted_run_goes_on_only_with_the_same_initial_weights(mix, tmp_path, power_cut, capsys):
+    for name, seed in (("a", 1), ("b", 2)):
+        run(mix, tmp_path / name, seed, epochs=1)
+    model = settings(epochs=3).model_copy(update={"initial": "parent"})
+
+    def go_on(name):
+        train(
+            model,
+            1,
+            [mix / "train.csv"],
+            mix / "val.csv",
+            tmp_path / "x",
+            initial=tmp_path / name / "checkpoint.safetensors",
+        )
+        return capsys.readouterr().err
+
+    with power_cut():
+        go_on("a")
+    assert "going on" in go_on("a")
+    with power_cut():
+        go_on("a")
+    assert "initial weights have changed; starting again" in go_on("b")
+
+
 def test_crops_longer_than_the_clips_are_named(mix, tmp_path):
     with pytest.raises(UserError, match=r"crop_seconds: 3 s is longer"):
         run(mix, tmp_path, crop_seconds=3.0)

@@ -42,6 +42,26 @@ def test_settings_of_a_run_do_not_mention_other_seeds(result):
     assert json.loads(text)["network"] == Sdnn().model_dump()
 
 
+def test_initial_weights_come_from_the_run_of_the_same_seed():
+    result = plan({"study": "s", "models": {"dense": {"seeds": [1, 7]}, "sparse": {"seeds": [7], "initial": "dense"}}})
+    assert (result.initial("sparse-seed7"), result.initial("dense-seed7")) == ("dense-seed7", None)
+
+
+@pytest.mark.parametrize(
+    ("models", "reason"),
+    [
+        ({"a": {"initial": "gone"}}, "models.a.initial: gone is not a model trained before"),
+        ({"a": {"initial": "a"}}, "models.a.initial: a is not a model trained before"),
+        ({"a": {"initial": "b"}, "b": {"initial": "a"}}, "models.a.initial: a is not a model trained before"),
+        ({"a": {"initial": "b"}, "b": {"weights": "x.net"}}, "models.a.initial: b is not a model trained before"),
+        ({"a": {"seeds": [1, 2], "initial": "b"}, "b": {}}, "models.a.initial: b has no seed 2; add it there"),
+    ],
+)
+def test_initial_weights_that_nothing_trains_are_refused(models, reason):
+    with pytest.raises(UserError, match=reason):
+        plan({"study": "s", "models": models})
+
+
 def test_quantize_options(result):
     assert result.quantize_source("sdnn-seed1") == ["--checkpoint"]
     assert result.quantize_source("released") == ["--sha256", "0" * 64, "--mask-delay", "2", "--import"]

@@ -72,7 +72,7 @@ def load_bank(settings: Fresh, seed: int, manifests: list[Path]) -> Bank:
     for number, corpus in enumerate(corpora):
         pool = corpus.pools["train"]
         kinds = [_kept(groups, number, hidden, settings.hours, seed) for groups in (pool.speech, pool.noise)]
-        pools.append(Pool(*(_read(groups, corpus.root, samples) for groups in kinds)))
+        pools.append(Pool(*(read_groups(groups, corpus.root, samples) for groups in kinds)))
     own, more = pools[0], Pool(*(sum((getattr(p, kind) for p in pools[1:]), ()) for kind in ("speech", "noise")))
     if not own.speech:
         raise UserError(f"{manifests[0]}: has no speech for train; training on fresh mixtures needs some.")
@@ -96,8 +96,17 @@ def _kept(groups: Groups, number: int, hidden: set[str], hours: float, seed: int
     return tuple(group for group in named if group)
 
 
-def _read(groups: Groups, root: Path, samples: dict[str, np.ndarray]) -> Groups:
-    """Read recordings into `samples`; return the groups with the lengths that were read."""
+def read_groups(groups: Groups, root: Path, samples: dict[str, np.ndarray]) -> Groups:
+    """Read recordings into `samples`; return the groups with the lengths that were read.
+
+    Args:
+        groups: recordings whose paths are `<name of the corpus>/<path below root>`.
+        root: folder of the corpus.
+        samples: path -> int16 at 16 kHz; added to.
+
+    Raises:
+        UserError: a recording cannot be read.
+    """
     found = []
     for group in groups:
         members = []

@@ -70,7 +70,7 @@ class Learner(lightning.LightningModule):
         grouped = getattr(self.network, "parameter_groups", None)
         groups = grouped(rate, decay) if grouped else self.network.parameters()
         kind = {"radam": torch.optim.RAdam, "adamw": torch.optim.AdamW}[self._settings.optimizer]
-        fused = {"fused": True} if kind is torch.optim.AdamW and self.device.type == "cuda" else {}
+        fused = {"fused": True} if kind is torch.optim.AdamW else {}
         optimizer = kind(groups, lr=rate, weight_decay=decay, **fused)
         if self._settings.schedule == "constant" and not self._settings.warmup:
             return {"optimizer": optimizer}
