@@ -1,0 +1,57 @@
+"""Quality and operations of a model over input level, between and at powers of two.
+
+    python bench/levels.py MODEL [MODEL ...] --mix results/STUDY/mix/val.csv [--halvings 0 0.5 1] [--clips 20]
+
+MODEL is what `ndns denoise --model` takes. Every clip is scaled as floating point before the network; each row has the
+mean SI-SNR improvement, the power proxy of counted events, and the largest change of a clip's proxy against the first
+row.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from ndns.audio.io import RATE, read_pcm16
+from ndns.deploy.clips import denoise_clip
+from ndns.files import read_csv
+from ndns.metrics.power_proxy import power_proxy
+from ndns.metrics.si_snr import si_snr_improvement
+from ndns.use import load
+
+
+def main() -> None:
+    """Print a table for each model."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("models", nargs="+")
+    parser.add_argument("--mix", type=Path, required=True, help="manifest of mixtures")
+    parser.add_argument("--halvings", type=float, nargs="+", default=[0, 0.25, 0.5, 0.75, 1, 2, 3], help="of the level")
+    parser.add_argument("--clips", type=int, default=20, help="of the manifest, evenly spread")
+    arguments = parser.parse_args()
+    rows = read_csv(arguments.mix, ("noisy", "clean"))
+    rows = rows[:: max(1, len(rows) // arguments.clips)][: arguments.clips]
+    clips = [[read_pcm16(arguments.mix.parent / row[part]) / 32768 for part in ("noisy", "clean")] for row in rows]
+    for name in arguments.models:
+        program = load(name).program
+        neurons = sum(layer.neurons for layer in program.layers)
+        step_s = program.front_end.hop / RATE
+        first = None
+        print(f"{name}, {len(clips)} clips\n\n| level, dB | SI-SNR gain, dB | M-Ops/s | largest change of a clip |")
+        print("|---:|---:|---:|---:|")
+        for halvings in arguments.halvings:
+            quality, proxies = [], []
+            for noisy, clean in clips:
+                denoised, activity = denoise_clip(program, noisy / 2**halvings, "engine", "lava-0.10")
+                quality.append(si_snr_improvement(denoised, noisy, clean))
+                synops = activity.synops_per_step.sum() / activity.synops_per_step.shape[1]
+                proxies.append(power_proxy(synops, neurons, step_s) / 1e6)
+            first = np.array(proxies) if first is None else first
+            change = np.abs(np.array(proxies) / first - 1).max()
+            level = -20 * np.log10(2) * halvings + 0.0
+            row = [f"{level:.1f}", f"{np.mean(quality):+.2f}", f"{np.mean(proxies):.2f}", f"{change:.1%}"]
+            print(f"| {' | '.join(row)} |", flush=True)
+        print()
+
+
+if __name__ == "__main__":
+    main()
