@@ -1,5 +1,6 @@
 """The recipe of the shipped models, shortened to seconds: fresh mixtures, pruning, rounding, integers."""
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -19,16 +20,32 @@ RECIPE = Path(__file__).parents[2] / "config" / "reference_cpu.yaml"
 SHORT = {"epochs": 4, "fresh": {"clips": 40, "seconds": 1.0, "families": ["pink"]}}
 
 
-@pytest.mark.parametrize("name", ["s5_sparse_s", "s5_dense_l"])
-def test_shortened_recipe_ends_in_integers_that_denoise(name, mix, corpora, tmp_path):
+@pytest.fixture(scope="module")
+def shortened(mix, corpora, tmp_path_factory):
+    """Function from a model's name to its settings and its trained checkpoint."""
     config = load_yaml(RECIPE)
-    settings = config["models"][name]
-    settings["network"]["width"] = 0.25
-    settings["train"] = settings["train"] | SHORT
-    model = study_from(config, [RECIPE]).models[name]
-    train(model, 1, corpora, mix / "val.csv", tmp_path)
-    network = models.load(tmp_path / "checkpoint.safetensors").eval()
-    program = quantize_checkpoint(tmp_path / "checkpoint.safetensors")
+    for settings in config["models"].values():
+        if settings.get("network", {}).get("kind") == "s5":
+            settings["network"]["width"] = 0.25
+            settings["train"] = settings["train"] | SHORT
+    study = study_from(config, [RECIPE])
+
+    @lru_cache
+    def trained(name):
+        model = study.models[name]
+        initial = model.initial and trained(model.initial)[1]
+        out = tmp_path_factory.mktemp(name)
+        train(model, 1, corpora, mix / "val.csv", out, initial=initial)
+        return model, out / "checkpoint.safetensors"
+
+    return trained
+
+
+@pytest.mark.parametrize("name", ["s5_sparse_s", "s5_dense_l"])
+def test_shortened_recipe_ends_in_integers_that_denoise(name, corpora, shortened):
+    model, checkpoint = shortened(name)
+    network = models.load(checkpoint).eval()
+    program = quantize_checkpoint(checkpoint)
     if model.network.sparsity:
         weights = network.prunable()
         kept = sum(int((network.sparsifier.masked(part, weights[part]) != 0).sum()) for part in weights)
