@@ -124,6 +124,16 @@ def test_authors_are_named_where_a_table_names_them(study):
     assert write("--attribution", "authors.csv", "--note", "Never heard a child.") == card
 
 
+def test_the_recipe_goes_back_to_the_model_that_training_began_with(study):
+    further = "  net: {network: {kind: s5}, train: {epochs: 2}, initial: first}\n"
+    further += "  first: {network: {kind: s5}, train: {epochs: 77}}\n  aside: {network: {kind: s5}, train: {epochs: 88}}\n"
+    write_text("config/tiny.yaml", CONFIG.replace("  net: {network: {kind: s5}, train: {epochs: 2}}\n", further))
+    card = write()
+    assert "initial: first" in card
+    assert "epochs: 77" in card
+    assert "epochs: 88" not in card
+
+
 def test_shared_speakers_one_seed_and_absent_mixtures_are_said(study):
     manifest(
         Path("data/small/manifest.csv"),

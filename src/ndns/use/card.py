@@ -133,7 +133,11 @@ def _data(corpora: list[Corpus]) -> str:
 
 def _recipe(evidence: Evidence) -> str:
     settings = evidence.settings
-    chosen = {"mix": settings.get("mix", {}), "models": {evidence.model: settings["models"].get(evidence.model, {})}}
+    models, name = {}, evidence.model
+    while name and name not in models:
+        models[name] = settings["models"].get(name, {})
+        name = models[name].get("initial")
+    chosen = {"mix": settings.get("mix", {}), "models": models}
     text = [
         "## Recipe",
         f"From [{evidence.config.name}](../../config/{evidence.config.name}); what it leaves out is the default of "
