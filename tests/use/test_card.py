@@ -125,9 +125,12 @@ def test_authors_are_named_where_a_table_names_them(study):
 
 
 def test_the_recipe_goes_back_to_the_model_that_training_began_with(study):
-    further = "  net: {network: {kind: s5}, train: {epochs: 2}, initial: first}\n"
-    further += "  first: {network: {kind: s5}, train: {epochs: 77}}\n  aside: {network: {kind: s5}, train: {epochs: 88}}\n"
-    write_text("config/tiny.yaml", CONFIG.replace("  net: {network: {kind: s5}, train: {epochs: 2}}\n", further))
+    write_text(
+        "config/tiny.yaml",
+        CONFIG.replace("epochs: 2}}", "epochs: 2}, initial: first}")
+        + "  first: {network: {kind: s5}, train: {epochs: 77}}\n"
+        + "  aside: {network: {kind: s5}, train: {epochs: 88}}\n",
+    )
     card = write()
     assert "initial: first" in card
     assert "epochs: 77" in card
