@@ -160,3 +160,9 @@ def test_the_command_lists_and_adds(reference):
     assert run()[2:] == [f"{name}: run of a study" for name in registry.runs()]
     run("add", "intel", "--program", "results/mini/quantize/intel_sdnn/program.net", "--description", "Third.")
     assert find("intel").sha256 == sha256_file("results/mini/quantize/intel_sdnn/program.net")
+    file = ["--program", "results/mini/quantize/intel_sdnn/program.net"]
+    run("add", "intel", *file, "--checkpoint", "results/mini/quantize/intel_sdnn/program.net")
+    weights = Path("reference/models/intel/checkpoint.net")
+    assert find("intel", checkpoint=True).path == weights
+    run("add", "intel", *file)
+    assert not weights.exists()

@@ -109,6 +109,8 @@ def add(
     kept = registry.keep(Path(), name, program, "program")
     weights = registry.keep(Path(), name, checkpoint, "checkpoint") if checkpoint else None
     registry.add(Path(), name, kept, weights, description)
+    if not weights:
+        registry.drop(Path(), name, "checkpoint")
 
 
 @models_app.command()

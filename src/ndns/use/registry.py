@@ -128,6 +128,12 @@ def add(root: Path, name: str, program: Path, checkpoint: Path | None, descripti
     write_csv(path, rows if row in rows else [*rows, row], COLUMNS)
 
 
+def drop(root: Path, name: str, stem: str) -> None:
+    """Delete what `keep` copied for a model under this stem, if anything."""
+    for file in (root / FOLDER / name).glob(f"{stem}.*"):
+        file.unlink()
+
+
 def keep(root: Path, name: str, file: Path, stem: str) -> Path:
     """Copy a model's file to `reference/models/<name>/<stem>` with its own suffix, and return that path.
 
