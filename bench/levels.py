@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from ndns.audio.io import RATE, read_pcm16
+from ndns.demo.analysis import operations
 from ndns.deploy.clips import denoise_clip
 from ndns.files import read_csv
-from ndns.metrics.power_proxy import power_proxy
 from ndns.metrics.si_snr import si_snr_improvement
 from ndns.use import load
 
@@ -33,7 +33,6 @@ def main() -> None:
     clips = [[read_pcm16(arguments.mix.parent / row[part]) / 32768 for part in ("noisy", "clean")] for row in rows]
     for name in arguments.models:
         program = load(name).program
-        neurons = sum(layer.neurons for layer in program.layers)
         step_s = program.front_end.hop / RATE
         first = None
         print(f"{name}, {len(clips)} clips\n\n| level, dB | SI-SNR gain, dB | M-Ops/s | largest change of a clip |")
@@ -43,8 +42,7 @@ def main() -> None:
             for noisy, clean in clips:
                 denoised, activity = denoise_clip(program, noisy / 2**halvings, "engine", "lava-0.10")
                 quality.append(si_snr_improvement(denoised, noisy, clean))
-                synops = activity.synops_per_step.sum() / activity.synops_per_step.shape[1]
-                proxies.append(power_proxy(synops, neurons, step_s) / 1e6)
+                proxies.append(operations(program, activity, step_s) / 1e6)
             first = np.array(proxies) if first is None else first
             change = np.abs(np.array(proxies) / first - 1).max()
             level = -20 * np.log10(2) * halvings + 0.0

@@ -53,7 +53,7 @@ rule train:
         seed=lambda w: PLAN.trained[w.run][1],
         folder=subpath(output.checkpoint, parent=True),
         sources=lambda w, input: TRAIN_OPTIONS[PLAN.source(w.run)]
-        + [f"--initial={file}" for file in checkpoint_of(PLAN.initial(w.run))],
+        + [f"--initial={file}" for file in input.initial],
         code=fingerprint("train"),
     message:
         "train {wildcards.run}"

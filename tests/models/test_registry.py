@@ -142,6 +142,14 @@ def test_initial_weights_that_do_not_fit_are_refused(settings, reason):
         models.take_over(models.build(settings), models.build(small()), "parent")
 
 
+def test_initial_weights_of_a_larger_network_are_refused():
+    network = models.build(small())
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    with pytest.raises(UserError, match=r"^parent: quantizer\.ranges does not have the shape \(6,\)"):
+        models.take_over(network, models.build(S5(kind="s5", width=0.0625, blocks=2), 5), "parent")
+    assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
+
+
 def test_a_network_with_delays_keeps_the_step_of_its_frames():
     network = models.build(Settings(hidden=8, front_end=FrontEnd(hop=256)))
     with pytest.raises(UserError, match="parent: frames every 128 samples, not 256"):

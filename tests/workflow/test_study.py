@@ -74,6 +74,22 @@ def test_a_changed_setting_reruns_what_depends_on_it(finished, tmp_path, old, ne
     assert not kept & planned.keys()
 
 
+def test_a_model_begins_with_what_another_one_learned(finished, tmp_path):
+    copy = type(finished)(tmp_path / "copy")
+    shutil.copytree(finished.folder, copy.folder)
+    further = "  further: {network: {hidden: 32}, train: {epochs: 1, batch: 3, threads: 1}, initial: sdnn}\n"
+    (copy.folder / "study.yaml").write_text((copy.folder / "study.yaml").read_text() + further)
+    target = "results/tiny/train/further-seed1/checkpoint.safetensors"
+    result = copy.run("--dry-run", target)
+    assert jobs(result.stdout + result.stderr) == {"train": 1, "total": 1}
+    result = copy.run(target)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "Nothing to be done" in (again := copy.run("--dry-run", target)).stdout + again.stderr
+    (copy.folder / "results" / "tiny" / "train" / "sdnn-seed1" / "checkpoint.safetensors").write_bytes(b"others")
+    result = copy.run("--dry-run", target)
+    assert jobs(result.stdout + result.stderr) == {"train": 1, "total": 1}
+
+
 def test_a_wrong_key_is_named_before_anything_runs(workspace):
     workspace.configure("hidden: 32", "hiden: 32")
     result = workspace.run("--dry-run")

@@ -5,7 +5,7 @@ one: write its module, its settings in `ndns.config`, and a line in `KINDS`.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -80,14 +80,12 @@ def load(path: str | Path) -> torch.nn.Module:
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path}: not a safetensors file, or a damaged one ({error}); train again.") from None
     model = build(_settings(path, metadata))
-    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    for name in sorted(expected.keys() | found.keys()):
-        if expected.get(name) != found.get(name):
-            raise UserError(
-                f"{path}: {name} has the shape {found.get(name, 'none')}, the network's settings ask for "
-                f"{expected.get(name, 'none')}; the file is not from this network."
-            )
+    if difference := _first_difference(model.state_dict(), tensors):
+        name, wanted, found = difference
+        raise UserError(
+            f"{path}: {name} has the shape {found}, the network's settings ask for {wanted}; the file is not from this "
+            "network."
+        )
     if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
         raise UserError(f"{path}: holds NaN or infinity; train again.")
     model.load_state_dict(tensors)
@@ -111,21 +109,33 @@ def take_over(network: torch.nn.Module, other: torch.nn.Module, source: str | Pa
         raise UserError(
             f"{source}: of kind {other.settings.kind!r}, not {network.settings.kind!r}; set another initial."
         )
-    own = network.state_dict()
-    taken = {name: tensor for name, tensor in other.state_dict().items() if not name.startswith(PRUNING)}
-    for name, tensor in own.items():
-        if name.startswith(PRUNING):
-            taken[name] = tensor
-        elif name not in taken or taken[name].shape != tensor.shape:
-            raise UserError(
-                f"{source}: {name} does not have the shape {tuple(tensor.shape)} that the network's settings ask for; "
-                "set another initial."
-            )
-    network.load_state_dict(taken, strict=False)
+    own, taken = (
+        {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(PRUNING)}
+        for model in (network, other)
+    )
+    if difference := _first_difference(own, taken):
+        name, wanted, _ = difference
+        raise UserError(
+            f"{source}: {name} does not have the shape {wanted} that the network's settings ask for; set another "
+            "initial."
+        )
+    network.load_state_dict(network.state_dict() | taken)
     if network.front_end.hop != other.front_end.hop:
         if not hasattr(network, "retime"):
             raise UserError(f"{source}: frames every {other.front_end.hop} samples, not {network.front_end.hop}.")
         network.retime(network.front_end.hop / other.front_end.hop)
+
+
+def _first_difference(
+    wanted: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]
+) -> tuple[str, object, object] | None:
+    """Return name and both shapes, `none` for an absent tensor, of the first that differ in them."""
+    shapes = [{name: tuple(tensor.shape) for name, tensor in tensors.items()} for tensors in (wanted, found)]
+    for name in shapes[0] | shapes[1]:
+        pair = [side.get(name, "none") for side in shapes]
+        if pair[0] != pair[1]:
+            return name, *pair
+    return None
 
 
 def _settings(path: str | Path, metadata: dict[str, str]) -> BaseModel:

@@ -3,6 +3,7 @@
 import math
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import lightning
@@ -69,9 +70,8 @@ class Learner(lightning.LightningModule):
         rate, decay = self._settings.learning_rate, self._settings.weight_decay
         grouped = getattr(self.network, "parameter_groups", None)
         groups = grouped(rate, decay) if grouped else self.network.parameters()
-        kind = {"radam": torch.optim.RAdam, "adamw": torch.optim.AdamW}[self._settings.optimizer]
-        fused = {"fused": True} if kind is torch.optim.AdamW else {}
-        optimizer = kind(groups, lr=rate, weight_decay=decay, **fused)
+        kinds = {"radam": torch.optim.RAdam, "adamw": partial(torch.optim.AdamW, fused=True)}
+        optimizer = kinds[self._settings.optimizer](groups, lr=rate, weight_decay=decay)
         if self._settings.schedule == "constant" and not self._settings.warmup:
             return {"optimizer": optimizer}
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)

@@ -102,7 +102,8 @@ def add(
 ) -> None:
     """Copy a model's files to reference/models/<name>/ and list it, with their hashes, in reference/models.csv.
 
-    Then `ndns record --models` keeps the files with DVC.
+    Files of an earlier model of this name are replaced; without --checkpoint its checkpoint is deleted. Then `ndns
+    record --models` keeps the files with DVC.
     """
     from ndns.use import registry
 
