@@ -206,6 +206,15 @@ def test_file_cut_short_gets_a_sentence(random_sdnn, tmp_path):
             netx.read(path)
 
 
+def test_a_layer_whose_name_is_no_text_gets_a_sentence(random_sdnn, tmp_path):
+    path = tmp_path / "network.net"
+    netx.write(path, random_sdnn(1))
+    with h5py.File(path, "r+") as file:
+        file["layer"].id.move(b"1", b"\x80")
+    with pytest.raises(UserError, match=r"network\.net: layer: expected layers 0, 1, 2 \.\.\., found .*\\x80"):
+        netx.read(path)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_damaged_files_get_a_sentence_or_are_still_whole(random_sdnn, tmp_path_factory, data):

@@ -29,9 +29,10 @@ class CheckedGroup:
         return UserError(f"{self.path}: {self._full(key)}: {problem}")
 
     def keys(self) -> list[str]:
-        """Names in this group."""
+        """Names in this group; h5py gives bytes for one that is not UTF-8, which only damage or malice make."""
         with self._damage(""):
-            return list(self._group)
+            names = list(self._group)
+        return [name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else name for name in names]
 
     def __contains__(self, key: str) -> bool:
         return key in self.keys()
