@@ -23,15 +23,14 @@ TRAIN_OPTIONS = {
 }
 
 
-def checkpoint_of(run):
-    return [f"{RESULTS}/train/{run}/checkpoint.safetensors"] if run else []
-
-
 rule train:
     input:
         unpack(lambda w: TRAIN_SOURCES[PLAN.source(w.run)]),
         val=f"{RESULTS}/mix/val.csv",
-        initial=lambda w: checkpoint_of(PLAN.initial(w.run)),
+        initial=lambda w: expand(
+            f"{RESULTS}/train/{{run}}/checkpoint.safetensors",
+            run=PLAN.initial(w.run) or [],
+        ),
         shards=SHARDS["val"],
     output:
         checkpoint=f"{RESULTS}/train/{{run}}/checkpoint.safetensors",
