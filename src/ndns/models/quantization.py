@@ -118,7 +118,7 @@ class Quantizer(torch.nn.Module):
         super().__init__()
         self.settings = settings or Qat()
         self.index = {name: position for position, name in enumerate(names)}
-        self.register_buffer("ranges", torch.zeros(len(names)))
+        self.register_buffer("extents", torch.zeros(len(names)))
         self.register_buffer("on", torch.zeros((), dtype=torch.bool))
         self.enabled = False
 
@@ -129,7 +129,7 @@ class Quantizer(torch.nn.Module):
 
     def extent(self, name: str) -> float:
         """Observed range of an activation."""
-        return float(self.ranges[self.index[name]])
+        return float(self.extents[self.index[name]])
 
     def exponent(self, name: str) -> int:
         """Exponent of an activation."""
@@ -142,12 +142,12 @@ class Quantizer(torch.nn.Module):
             with torch.no_grad():
                 ends = torch.stack([end for part in parts for end in torch.aminmax(part.detach())])
                 seen = ends.abs().amax()
-                self.ranges[position] = torch.maximum(self.ranges[position] * FORGET, seen)
+                self.extents[position] = torch.maximum(self.extents[position] * FORGET, seen)
         if not self.enabled:
             return parts
         bits = self.settings.activation_bits
-        exponent = _activation_exponent(self.ranges[position].double(), bits)
-        scale = _power_of_two(exponent, self.ranges)
+        exponent = _activation_exponent(self.extents[position].double(), bits)
+        scale = _power_of_two(exponent, self.extents)
         top = 2.0 ** (bits - 1)
         return tuple(
             part + (torch.clamp(torch.floor(part * scale), -top, top - 1) / scale - part).detach() for part in parts

@@ -87,34 +87,38 @@ class Block(torch.nn.Module):
         self.gate_bias = parameter(np.zeros(features))
         self.dropout = torch.nn.Dropout1d(settings.dropout)
 
-    def discrete(self, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return transition `(2, state)` and input weights `(2, state, feature)` by zero-order hold, from masked `b`.
+    def discrete(self, b: torch.Tensor, c: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return transition `(2, state)`, input and output weights of masked `b` and `c` by zero-order hold.
 
-        A complex factor a row keeps zeros where real and imaginary part are both zero.
+        A complex factor a row of `b` keeps zeros where real and imaginary part are both zero. The square root of its
+        size goes to `c`: slow states have factors a hundred times smaller than fast ones, and would lose their rows of
+        `b` on a grid that all rows share.
         """
         continuous = torch.complex(self.lambda_re.clamp(max=-1e-4), self.lambda_im)
         a = torch.exp(continuous * self.log_step.exp())
-        factor = torch.view_as_real((a - 1) / continuous).T[..., None]
-        turned = torch.stack([factor[0] * b[0] - factor[1] * b[1], factor[0] * b[1] + factor[1] * b[0]])
-        return torch.view_as_real(a).T, turned
+        factor = (a - 1) / continuous
+        size = factor.abs().sqrt()
+        re, im = torch.view_as_real(factor / size).T[..., None]
+        turned = torch.stack([re * b[0] - im * b[1], re * b[1] + im * b[0]])
+        return torch.view_as_real(a).T, turned, c * size
 
     def folded(self, sparsifier: Sparsifier, name: str) -> Folded:
         """Return the block's weights with the normalization (running statistics) folded in."""
-        a, b = self.discrete(sparsifier.masked(f"{name}.b", self.b))
+        a, b, c = self._discrete(sparsifier, name)
         scale = self.norm.weight / torch.sqrt(self.norm.running_var + self.norm.eps)
         shift = self.norm.bias - self.norm.running_mean * scale
         return Folded(
-            a, b * scale, b @ shift, sparsifier.masked(f"{name}.c", self.c), self.d * scale, self.d * shift,
+            a, b * scale, b @ shift, c, self.d * scale, self.d * shift,
             sparsifier.masked(f"{name}.gate", self.gate), self.gate_bias,
             self.norm.running_var + self.norm.running_mean**2,
         )  # fmt: skip
 
     def weights(self, sparsifier: Sparsifier, name: str) -> Folded:
         """Return the weights that act on normalized input: nothing folded."""
-        a, b = self.discrete(sparsifier.masked(f"{name}.b", self.b))
+        a, b, c = self._discrete(sparsifier, name)
         zero = torch.zeros_like(self.d)
         return Folded(
-            a, b, torch.zeros_like(a), sparsifier.masked(f"{name}.c", self.c), self.d, zero,
+            a, b, torch.zeros_like(a), c, self.d, zero,
             sparsifier.masked(f"{name}.gate", self.gate), self.gate_bias,
         )  # fmt: skip
 
@@ -137,6 +141,9 @@ class Block(torch.nn.Module):
         out = torch.relu(out) if "residual" in self.settings.relus else out
         (out,) = quantizer.activation("residual", out)
         return out, {f"{name}.state": state, f"{name}.z": z, f"{name}.out": out}
+
+    def _discrete(self, sparsifier: Sparsifier, name: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        return self.discrete(*(sparsifier.masked(f"{name}.{part}", getattr(self, part)) for part in ("b", "c")))
 
     def _dropped(self, x: torch.Tensor) -> torch.Tensor:
         """Drop whole features of a clip."""

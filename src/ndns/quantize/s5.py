@@ -29,7 +29,7 @@ def convert(tensors: dict[str, np.ndarray], settings: dict[str, Any]) -> Program
         model.load_state_dict({name: torch.from_numpy(np.asarray(value)) for name, value in tensors.items()})
     except RuntimeError as error:
         raise UserError(" ".join(str(error).split())) from None
-    if not (model.quantizer.ranges > 0).all():
+    if not (model.quantizer.extents > 0).all():
         raise UserError("no activation ranges were observed; train for at least one step.")
     return program_of(model.eval())
 
