@@ -123,6 +123,41 @@ def test_the_relufied_network_is_sparse_where_it_says():
     assert trained()(0.05 * torch.randn(2, 6000)).rates["block0.z"] == 1
 
 
+def response(a, b, c, steps=50):
+    """What impulses at each input leave at each output: `2 Re(C diag(a^t) B)`, `(steps, out, in)`."""
+    a, b, c = (torch.complex(*part.detach().double()) for part in (a, b, c))
+    return torch.stack([2 * ((c * a**t) @ b).real for t in range(steps)])
+
+
+def test_the_discretized_system_is_the_zero_order_hold():
+    """By its definition in float64: `exp(lambda step)`, `B (exp(lambda step) - 1) / lambda`, and C as it is."""
+    block = trained(relu=True).blocks[0]
+    poles = torch.complex(block.lambda_re.double(), block.lambda_im.double())
+    a = torch.exp(poles * block.log_step.double().exp())
+    held = ((a - 1) / poles)[:, None] * torch.complex(*block.b.double())
+    a, held = (torch.stack([part.real, part.imag]) for part in (a, held))
+    wanted = response(a, held, block.c)
+    found = response(*block.discrete(block.b, block.c))
+    assert (found - wanted).abs().max() < 1e-5 * wanted.abs().max()
+
+
+def test_states_of_any_speed_keep_their_input_weights_in_8_bits():
+    """Whose steps differ a hundredfold; with the factor of the hold left to B alone the slow ones lose a quarter."""
+    block = S5(Settings(kind="s5", width=0.5, dt=(0.01, 1.0)), seed=5).blocks[0]
+    a, b, c = (part.detach() for part in block.discrete(block.b, block.c))
+    size = c.norm(dim=(0, 1)) / block.c.detach().norm(dim=(0, 1))
+
+    def lost(weight):
+        """Share of each state's input weights, slowest state first, that 8 bits lose."""
+        grid, exponent = integers(weight, 8)
+        error = (grid / 2.0**exponent - weight).norm(dim=(0, 2)) / weight.norm(dim=(0, 2))
+        return error[torch.complex(*a).abs().argsort(descending=True)]
+
+    assert lost(b)[:8].mean() < 0.08
+    assert lost(b * size[:, None])[:8].mean() > 0.25
+    assert lost(b).max() < 0.1
+
+
 def test_normalization_folds_away():
     model = trained(relu=True)
     block = model.blocks[0]

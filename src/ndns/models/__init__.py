@@ -84,7 +84,7 @@ def load(path: str | Path) -> torch.nn.Module:
         name, wanted, found = difference
         raise UserError(
             f"{path}: {name} has the shape {found}, the network's settings ask for {wanted}; the file is not from this "
-            "network."
+            "network, or of another version: train again."
         )
     if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
         raise UserError(f"{path}: holds NaN or infinity; train again.")
