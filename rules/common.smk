@@ -1,7 +1,7 @@
 """Purpose: what all rules share: the validated study and its runs.
 
 INPUTS: the merged configuration.
-OUTPUTS: none; defines PLAN, STUDY, RUNS, RESULTS, CORPUS, CORPUS_AUDIO, MORE, SHARDS, BOARD.
+OUTPUTS: none; defines PLAN, STUDY, RUNS, RESULTS, CORPUS, CORPUS_AUDIO, SHARDS, BOARD.
 """
 
 from snakemake.exceptions import WorkflowError
@@ -29,7 +29,6 @@ STUDY = PLAN.study
 RUNS = PLAN.runs
 RESULTS = f"results/{STUDY.study}"
 CORPUS = f"data/{STUDY.corpus.name}"
-MORE = [f"{CORPUS}/more/{name}/manifest.csv" for name in PLAN.more]
 CORPUS_AUDIO = [f"{CORPUS}/audio.tar"] if STUDY.corpus.kind == "speak" else []
 SHARDS = {
     split: [f"{RESULTS}/mix/{split}/{shard}.tar" for shard in STUDY.mix.shards(split)]

@@ -13,19 +13,22 @@ TRAIN_SOURCES = {
         "corpora": f"{CORPUS}/manifest.csv",
         "audio": CORPUS_AUDIO,
     },
-    "fresh": {"corpora": [f"{CORPUS}/manifest.csv", *MORE], "audio": CORPUS_AUDIO},
+    "fresh": {"corpora": f"{CORPUS}/manifest.csv", "audio": CORPUS_AUDIO},
 }
 TRAIN_OPTIONS = {
     "mixtures": ["--train-mix", f"{RESULTS}/mix/train.csv"],
     "plan": ["--plan", f"{RESULTS}/mix/plan.csv", "--mix", settings(STUDY.mix)]
     + ["--corpus", f"{CORPUS}/manifest.csv"],
-    "fresh": [f"--corpus={manifest}" for manifest in [f"{CORPUS}/manifest.csv", *MORE]],
+    "fresh": ["--corpus", f"{CORPUS}/manifest.csv"],
 }
 
 
 rule train:
     input:
         unpack(lambda w: TRAIN_SOURCES[PLAN.source(w.run)]),
+        more=lambda w: expand(
+            f"{CORPUS}/more/{{name}}/manifest.csv", name=PLAN.further(w.run)
+        ),
         val=f"{RESULTS}/mix/val.csv",
         initial=lambda w: expand(
             f"{RESULTS}/train/{{run}}/checkpoint.safetensors",
@@ -52,6 +55,7 @@ rule train:
         seed=lambda w: PLAN.trained[w.run][1],
         folder=subpath(output.checkpoint, parent=True),
         sources=lambda w, input: TRAIN_OPTIONS[PLAN.source(w.run)]
+        + [f"--corpus={manifest}" for manifest in input.more]
         + [f"--initial={file}" for file in input.initial],
         code=fingerprint("train"),
     message:

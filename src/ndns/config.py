@@ -343,6 +343,15 @@ class Study(Section):
                 before = parent
         return self
 
+    @model_validator(mode="after")
+    def _heard_corpora_are_there(self) -> "Study":
+        known = {corpus.name for corpus in self.more}
+        for name, model in self.models.items():
+            fresh = model.train.fresh if isinstance(model, TrainedModel) else None
+            if unknown := set(fresh.corpora or () if fresh else ()) - known:
+                raise ValueError(f"models.{name}.train.fresh.corpora: {min(unknown)} is not among more")
+        return self
+
 
 ROOTS = {"corpus_root": "NDNS_CORPUS_ROOT", "weights_root": "NDNS_WEIGHTS_ROOT", "more_root": "NDNS_MORE_ROOT"}
 """Folders outside the repository: keys for `--config` and the environment variables that stand in for them."""

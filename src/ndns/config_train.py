@@ -38,6 +38,9 @@ class Fresh(Section):
         ],
         description="of generated noise; those that the corpus keeps for validation are left out",
     )
+    corpora: list[str] | None = Field(
+        None, description="names of the further corpora (`more`) that this model hears; all of them if left out"
+    )
     more_share: float = Field(0.3, ge=0, le=1, description="share of mixtures with speech of the further corpora")
     room_share: float = Field(0.0, ge=0, le=1, description="share of mixtures whose speech sounds in a small room")
     mixed_on: Literal["cpu", "device"] = Field(

@@ -88,6 +88,11 @@ class Plan:
         train = self.trained[run][0].train
         return "fresh" if train.fresh else train.source
 
+    def further(self, run: str) -> list[str]:
+        """Names of the further corpora that a trained run hears, of those whose folders are present."""
+        fresh = self.trained[run][0].train.fresh
+        return [name for name in self.more if fresh and (fresh.corpora is None or name in fresh.corpora)]
+
     def initial(self, run: str) -> str | None:
         """The run whose weights a trained run begins with."""
         model, seed = self.trained[run]

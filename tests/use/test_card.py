@@ -23,7 +23,7 @@ corpus: {kind: folder, name: small, root: recordings}
 more:
   - {kind: folder, name: further, root: elsewhere}
 models:
-  net: {network: {kind: s5}, train: {epochs: 2}}
+  net: {network: {kind: s5}, train: {epochs: 2, fresh: {}}}
 """
 
 
@@ -113,6 +113,21 @@ def test_figures_are_those_worked_out_by_hand(study):
     assert "epochs: 2" in card
 
 
+@pytest.mark.parametrize(
+    ("models", "listed"),
+    [
+        ("net: {train: {fresh: {corpora: []}}}", False),
+        ("net: {train: {fresh: {corpora: [further]}}}", True),
+        ("net: {train: {fresh: {corpora: []}}, initial: before}\n  before: {train: {fresh: {}}}", True),
+        ("net: {train: {epochs: 2}}", False),
+    ],
+)
+def test_recordings_that_neither_the_network_nor_its_parent_heard_are_not_listed(study, models, listed):
+    head = CONFIG[: CONFIG.index("  net:")]
+    write_text("config/tiny.yaml", f"{head}  {models}\n")
+    assert ("further: speech, train" in write()) == listed
+
+
 def test_authors_are_named_where_a_table_names_them(study):
     rows = [{"file": "d.flac", "attribution": "Saw by Dan"}, {"file": "z.flac", "attribution": "Not used"}]
     write_csv("authors.csv", rows, ["file", "attribution"])
@@ -127,7 +142,7 @@ def test_authors_are_named_where_a_table_names_them(study):
 def test_the_recipe_goes_back_to_the_model_that_training_began_with(study):
     write_text(
         "config/tiny.yaml",
-        CONFIG.replace("epochs: 2}}", "epochs: 2}, initial: first}")
+        CONFIG.replace("epochs: 2, fresh: {}}}", "epochs: 2, fresh: {}}, initial: first}")
         + "  first: {network: {kind: s5}, train: {epochs: 77}}\n"
         + "  aside: {network: {kind: s5}, train: {epochs: 88}}\n",
     )

@@ -47,6 +47,19 @@ def test_initial_weights_come_from_the_run_of_the_same_seed():
     assert (result.initial("sparse-seed7"), result.initial("dense-seed7")) == ("dense-seed7", None)
 
 
+def test_a_model_hears_the_further_corpora_that_it_names_and_that_are_there(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    more = [{"kind": "folder", "name": name, "root": str(tmp_path / name)} for name in ("one", "two", "gone")]
+    fresh = {"all": {}, "some": {"corpora": ["gone", "two"]}, "none": {"corpora": []}}
+    models = {name: {"train": {"fresh": settings}} for name, settings in fresh.items()}
+    result = plan({"study": "s", "more": more, "models": models | {"rendered": {}}})
+    heard = {name: result.further(f"{name}-seed1") for name in [*fresh, "rendered"]}
+    assert heard == {"all": ["one", "two"], "some": ["two"], "none": [], "rendered": []}
+    with pytest.raises(UserError, match=r"models\.a\.train\.fresh\.corpora: three is not among more"):
+        plan({"study": "s", "more": more, "models": {"a": {"train": {"fresh": {"corpora": ["one", "three"]}}}}})
+
+
 @pytest.mark.parametrize(
     ("models", "reason"),
     [

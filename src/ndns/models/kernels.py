@@ -88,9 +88,10 @@ def each(kernel: Callable, arrays: tuple, constants: tuple, neurons: int | None 
         neurons: how many there are, if not as many as numbers in a frame of the first array.
     """
     threads = torch.get_num_threads()
+    threads = 1 if threads <= ACTIVE_WAITING else threads
     batch, _, numbers = arrays[0].shape
     neurons = neurons or numbers
-    parts = 1 if threads <= ACTIVE_WAITING or batch % threads == 0 else min(threads, neurons)
+    parts = 1 if batch % threads == 0 else min(threads, neurons)
     edges = np.linspace(0, neurons, parts + 1).astype(np.int64)
     tasks = [(clip, edges[part], edges[part + 1]) for clip in range(batch) for part in range(parts)]
 
@@ -98,7 +99,7 @@ def each(kernel: Callable, arrays: tuple, constants: tuple, neurons: int | None 
         clip, start, stop = task
         kernel(*(array[clip] for array in arrays), *constants, start, stop)
 
-    if threads <= ACTIVE_WAITING or len(tasks) == 1:
+    if threads == 1 or len(tasks) == 1:
         for task in tasks:
             run(task)
         return

@@ -108,7 +108,7 @@ def read(model: str | None, config: Path | None = None, attributions: list[Path]
         run=run,
         config=config,
         settings=settings,
-        corpora=_corpora(results.parents[1] / "data", settings, attributions or []),
+        corpora=_corpora(results.parents[1] / "data", settings, _model_of(run), attributions or []),
         scores=_all_scores(results / "score", run),
         cost=_json(results / "cost" / run / "cost.json"),
         history=read_csv(history, ["epoch", "val_si_snr"]) if history.is_file() else [],
@@ -144,10 +144,22 @@ def _json(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: not JSON ({error}); run the cost stage again.") from None
 
 
-def _corpora(data: Path, settings: dict[str, Any], tables: list[Path]) -> list[Corpus]:
-    """Return the study's corpus and the further ones it trained on, `data/<corpus>/more/<name>`, where they are."""
+def _corpora(data: Path, settings: dict[str, Any], model: str, tables: list[Path]) -> list[Corpus]:
+    """Return the study's corpus and the further ones it trained on, `data/<corpus>/more/<name>`, where they are.
+
+    A model has heard what the one whose weights it began with heard.
+    """
     folder = data / settings.get("corpus", {}).get("name", "synthetic")
-    more = [folder / "more" / section["name"] for section in settings.get("more", [])]
+    names = [section["name"] for section in settings.get("more", [])]
+    heard: set[str] = set()
+    trained: str | None = model
+    while trained:
+        section = settings.get("models", {}).get(trained) or {}
+        fresh = section.get("train", {}).get("fresh")
+        if fresh is not None:
+            heard |= set(names if fresh.get("corpora") is None else fresh["corpora"])
+        trained = section.get("initial")
+    more = [folder / "more" / name for name in names if name in heard]
     known = dict(pair for table in tables for pair in _attributions(table))
     found = []
     for path in [folder, *(path for path in more if (path / "manifest.csv").is_file())]:
