@@ -12,43 +12,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, TypeAdapter, model_validator
 
 from ndns.audio.stft import Frames
+from ndns.config_corpus import FolderCorpus, Name, SpeakCorpus
 from ndns.config_peer import Peer
 from ndns.config_train import Train
 from ndns.errors import UserError
 from ndns.validation import Section, check_ranges, load_yaml, validated
-
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
-
-
-class SpeakCorpus(Section):
-    """Speech from eSpeak NG and generated noise: needs no file and is identical on any machine."""
-
-    kind: Literal["speak"] = "speak"
-    name: Name = "synthetic"
-    seed: int = Field(1, ge=0)
-    voices: int = Field(24, ge=3, description="synthetic speakers (voice, variant, pitch, rate); split 8 train : 2 val")
-    utterances: int = Field(6, ge=1, description="utterances a speaker")
-    noises: list[str] = Field(
-        default=["pink", "engine", "wind", "traffic", "typing", "clicks", "siren", "switched", "babble"],
-        min_length=2,
-        description="families of generated noise; see ndns.mixing.noise",
-    )
-    val_noises: list[str] = Field(default=["engine", "babble", "typing"], description="families kept for validation")
-    noise_clips: int = Field(6, ge=1, description="recordings a noise family")
-    noise_seconds: float = Field(12.0, gt=0, description="length of a noise recording, s")
-
-
-class FolderCorpus(Section):
-    """Recordings from a folder tree or a manifest: any rate, any channel count; `dns4` reads DNS-4's own names."""
-
-    kind: Literal["folder", "dns4"]
-    name: Name
-    root: str = Field(description="folder with the recordings; `--config corpus_root=...` or NDNS_CORPUS_ROOT sets it")
-    manifest: str | None = Field(None, description="CSV below root with file,split,kind,label; else folders name these")
-    seed: int = Field(1, ge=0)
-    val_share: float = Field(0.2, gt=0, lt=1, description="share of speakers and of noise types kept for validation")
-    on_bad: Literal["skip", "refuse"] = Field("skip", description="what happens to a bad recording")
-    clipped_share: float = Field(0.001, ge=0, le=1, description="share of samples at full scale that is too much")
 
 
 class Released(Section):
