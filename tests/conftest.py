@@ -5,10 +5,9 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 import hypothesis
 import pytest
@@ -64,7 +63,7 @@ class Checkout:
 
     def snakemake(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run Snakemake on the study."""
-        return self.run(self.snakemake_command(*arguments), environment)
+        return self.run(self.snakemake_command(*arguments), **environment)
 
     def snakemake_command(self, *arguments: str) -> list[str]:
         """The call of Snakemake for the study."""
@@ -73,11 +72,9 @@ class Checkout:
     def ndns(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run `ndns`."""
         call = [sys.executable, "-c", "from ndns.cli import main; main()", *arguments]
-        return self.run(call, environment)
+        return self.run(call, **environment)
 
-    def run(
-        self, command: list[str], environment: Mapping[str, str] = MappingProxyType({})
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command."""
         return subprocess.run(
             command, cwd=self.folder, env=self.environment(**environment), capture_output=True, text=True, check=False

@@ -95,7 +95,7 @@ def test_odd_names_go_from_recordings_to_the_report(bare, home, tmp_path):
     checkout = bare.copy(tmp_path / "a checkout $(touch pwned); é")
     (checkout.folder / "names.yaml").write_text(yaml.safe_dump(STUDY))
     call = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "names.yaml"]
-    result = checkout.run(call, {"HOME": str(home), "NDNS_CORPUS_ROOT": str(root)})
+    result = checkout.run(call, HOME=str(home), NDNS_CORPUS_ROOT=str(root))
     assert result.returncode == 0, result.stdout + result.stderr
     manifest = table(checkout.folder / "data/odd/manifest.csv")
     assert sorted(row["path"] for row in manifest) == sorted(paths)
@@ -171,7 +171,7 @@ def test_values_of_the_command_line_run_no_code(bare, home, tmp_path):
     (checkout.folder / "names.yaml").write_text(yaml.safe_dump(STUDY))
     value = "$(touch pwned); `touch pwned`"
     call = [sys.executable, "-m", "snakemake", "data/odd/manifest.csv", "--cores", "1", "--configfile", "names.yaml"]
-    result = checkout.run([*call, "--config", f"corpus_root={value}"], {"HOME": str(home)})
+    result = checkout.run([*call, "--config", f"corpus_root={value}"], HOME=str(home))
     assert result.returncode != 0
     assert f"corpus.root: {value} is not a folder" in result.stdout + result.stderr
 
