@@ -23,8 +23,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 @pytest.fixture(autouse=True)
 def _own_folders_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep folders that the caller's environment names out of the studies that tests configure."""
-    monkeypatch.delenv("NDNS_CORPUS_ROOT", raising=False)
-    monkeypatch.delenv("NDNS_WEIGHTS_ROOT", raising=False)
+    for name in ("NDNS_CORPUS_ROOT", "NDNS_MORE_ROOT", "NDNS_WEIGHTS_ROOT"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(scope="session")

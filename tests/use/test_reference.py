@@ -1,22 +1,26 @@
-"""The shipped programs on the mixtures on which their cards were written have the gains that the cards print."""
+"""The shipped programs do on the mixtures of their cards what the cards print: gain, operations, quality."""
 
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ndns.audio.io import read_pcm16
+from ndns.audio.io import limit_to_pcm16, read_pcm16
+from ndns.config import Score
 from ndns.deploy.clips import denoise_clip
 from ndns.files import read_csv
 from ndns.loihi2 import netx
+from ndns.loihi2.denoiser import framing
 from ndns.metrics.si_snr import si_snr_improvement
+from ndns.score.clip import measure
 from ndns.use import registry
 
 REPOSITORY = Path(__file__).parents[2]
-GAIN = re.compile(r"^\| SI-SNR, dB \|.*\| ([+-]\d+\.\d\d) \[[^|]*\|$", re.MULTILINE)
+NAMES = [entry.name for entry in registry.entries()]
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +48,55 @@ def mixtures(clone):
     return [[read_pcm16(manifest.parent / row[part]) / 32768 for part in ("noisy", "clean")] for row in rows]
 
 
-@pytest.mark.parametrize("name", [entry.name for entry in registry.entries()])
-def test_gain_on_the_validation_mixtures_is_the_cards(name, clone, mixtures):
-    program = netx.read(clone / "reference/models" / name / "program.net")
-    gains = [
-        si_snr_improvement(denoise_clip(program, noisy, "engine", "lava-0.10")[0], noisy, clean)
-        for noisy, clean in mixtures
-    ]
+@pytest.fixture(scope="module")
+def heard(clone, mixtures):
+    """From a shipped model's name to its program, and its output and activity for each mixture."""
+
+    @cache
+    def hear(name):
+        program = netx.read(clone / "reference/models" / name / "program.net")
+        answers = [denoise_clip(program, noisy, "engine", "lava-0.10") for noisy, _ in mixtures]
+        outputs = [limit_to_pcm16(output)[0] / 32768 for output, _ in answers]
+        return program, outputs, [activity for _, activity in answers]
+
+    return hear
+
+
+@pytest.fixture(scope="module")
+def printed(clone):
+    """From a shipped model's name and a pattern of a row to the number that the row of its card holds."""
+
+    def find(name, pattern):
+        found = re.search(pattern, (clone / "docs/models" / f"{name}.md").read_text(), re.MULTILINE)
+        assert found, pattern
+        return float(found[1])
+
+    return find
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gain_on_the_validation_mixtures_is_the_cards(name, heard, printed, mixtures):
+    _, outputs, _ = heard(name)
+    gains = [si_snr_improvement(output, *pair) for output, pair in zip(outputs, mixtures, strict=True)]
     assert len(gains) == 60
-    printed = GAIN.search((clone / "docs/models" / f"{name}.md").read_text())
-    assert np.mean(gains) == pytest.approx(float(printed[1]), abs=0.006)
+    gain = printed(name, r"^\| SI-SNR, dB \|.*\| ([+-]\d+\.\d\d) \[[^|]*\|$")
+    assert np.mean(gains) == pytest.approx(gain, abs=0.006)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_operations_on_the_validation_mixtures_are_the_cards(name, heard, printed):
+    program, _, activities = heard(name)
+    steps = sum(activity.synops_per_step.shape[1] for activity in activities)
+    synops = sum(int(activity.synops_per_step.sum()) for activity in activities) / steps
+    neurons = sum(layer.neurons for layer in program.layers)
+    counted = printed(name, r"^\| power proxy, events counted \| ([\d.]+) MOps/s \|$")
+    assert (synops + 10 * neurons) * 16_000 / framing(program).hop / 1e6 == pytest.approx(counted, abs=0.006)
+
+
+def test_quality_of_the_default_model_is_the_cards(heard, printed, mixtures):
+    default = NAMES[0]
+    outputs = heard(default)[1]
+    rows = [measure(output, clean, noisy, Score()) for output, (noisy, clean) in zip(outputs, mixtures, strict=True)]
+    for metric, label in {"ovrl": "DNSMOS OVRL", "bak": "DNSMOS BAK", "pesq": "PESQ", "estoi": "ESTOI"}.items():
+        value = printed(default, rf"^\| {label} \| [^|]*\| (\d\.\d+) \[[^|]*\|[^|]*\|$")
+        assert np.mean([row[metric] for row in rows]) == pytest.approx(value, abs=0.006), metric

@@ -124,6 +124,17 @@ def show(folder: Annotated[Path, typer.Argument(help="results/<study>/board")]) 
     )
 
 
+@app.command("against")
+def against_(
+    base: Annotated[str, typer.Argument(help="system that the others are compared with, for example intel_sdnn")],
+    results: Annotated[Path, typer.Argument(help="results/<study>")],
+) -> None:
+    """Print the differences of all systems to one of them on the same clips, with 95 % intervals."""
+    from ndns.board.against import markdown
+
+    typer.echo(markdown(results, base), nl=False)
+
+
 @app.command("ablation")
 def ablation_(
     folder: Annotated[Path, typer.Argument(help="results/<study>/train")],

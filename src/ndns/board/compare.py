@@ -39,10 +39,12 @@ def groups(evidence: Evidence, condition: str) -> list[Band]:
     return found
 
 
-def against(evidence: Evidence, leader: System) -> list[tuple[str, list[dict[str, str]]]]:
-    """Return (system, cells `text`, `interval`, `p` of `COLUMNS`): each run minus the leader on the same clips."""
+def against(
+    evidence: Evidence, leader: System, columns: tuple[Column, ...] = COLUMNS
+) -> list[tuple[str, list[dict[str, str]]]]:
+    """Return (system, cells `text`, `interval`, `p` of the columns): each run minus the leader on the same clips."""
     return [
-        (run.name, [_cell(paired(leader.quality[column.key], run.quality[column.key]), column) for column in COLUMNS])
+        (run.name, [_cell(paired(leader.quality[column.key], run.quality[column.key]), column) for column in columns])
         for run in evidence.runs
         if run.name != leader.name
     ]

@@ -37,16 +37,18 @@ class Matrix:
 
     @cached_property
     def columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """The weights by column, for compiled loops.
+        """The weights by column, for compiled loops: one of two forms, the other one empty.
 
         Returns:
-            first entry of each column (one more), rows and values of the non-zero weights, column after column; and
-            whole columns int32 `(in, out)`, which are followed instead where they are quicker, else `(0, 0)`.
+            first entry of each column (one more), rows and values of the non-zero weights, column after column; whole
+            columns int32 `(in, out)` where they are quicker to follow.
         """
+        if self._kept >= WHOLE_ABOVE:
+            lists = np.empty(0, np.uint64), np.empty(0, np.uint32), np.empty(0, np.int32)
+            return *lists, np.ascontiguousarray(self.weight.T, np.int32)
         column, row = np.nonzero(self.weight.T)
         start = np.concatenate([[0], np.cumsum(self.fan_out)]).astype(np.uint64)
-        whole = np.ascontiguousarray(self.weight.T if self._kept >= WHOLE_ABOVE else np.empty((0, 0)), np.int32)
-        return start, row.astype(np.uint32), self.weight[row, column].astype(np.int32), whole
+        return start, row.astype(np.uint32), self.weight[row, column].astype(np.int32), np.empty((0, 0), np.int32)
 
     @property
     def always_exact(self) -> bool:
