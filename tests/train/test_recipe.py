@@ -41,7 +41,7 @@ def shortened(mix, corpora, tmp_path_factory):
     return trained
 
 
-@pytest.mark.parametrize("name", ["s5_dense_l", "s5_sparse_l", "s5_dense_m", "s5_sparse_s"])
+@pytest.mark.parametrize("name", ["s5_dense_l", "s5_dense_m", "s5_sparse_m", "s5_sparse_s"])
 def test_shortened_recipe_ends_in_integers_that_denoise(name, corpora, shortened):
     model, checkpoint = shortened(name)
     network = models.load(checkpoint).eval()
