@@ -29,8 +29,9 @@ def shard(tmp_path):
 def test_members_read_like_files(shard, tmp_path):
     with tarfile.open(shard) as archive:
         for member in archive:
-            (tmp_path / "out" / member.name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / "out" / member.name).write_bytes(archive.extractfile(member).read())
+            unpacked = tmp_path / "out" / member.name
+            unpacked.parent.mkdir(parents=True, exist_ok=True)
+            unpacked.write_bytes(archive.extractfile(member).read())
     for name in ("clip0.noisy.flac", "clip2.noisy.flac", "deep/wide.wav"):
         inside, outside = shard / name, tmp_path / "out" / name
         assert info(inside) == info(outside)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ndns.audio.io import limit_to_pcm16, read_pcm16
+from ndns.audio.io import RATE, limit_to_pcm16, read_pcm16
 from ndns.config import Score
 from ndns.deploy.clips import denoise_clip
 from ndns.files import read_csv
@@ -90,7 +90,7 @@ def test_operations_on_the_validation_mixtures_are_the_cards(name, heard, printe
     synops = sum(int(activity.synops_per_step.sum()) for activity in activities) / steps
     neurons = sum(layer.neurons for layer in program.layers)
     counted = printed(name, r"^\| power proxy, events counted \| ([\d.]+) MOps/s \|$")
-    assert (synops + 10 * neurons) * 16_000 / framing(program).hop / 1e6 == pytest.approx(counted, rel=0.003)
+    assert (synops + 10 * neurons) * RATE / framing(program).hop / 1e6 == pytest.approx(counted, rel=0.003)
 
 
 def test_quality_of_the_default_model_is_the_cards(heard, printed, mixtures):

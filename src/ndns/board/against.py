@@ -6,6 +6,7 @@ from ndns.board.columns import QUALITY_COLUMNS
 from ndns.board.compare import against
 from ndns.board.inputs import read_evidence
 from ndns.errors import UserError
+from ndns.markdown import table
 
 METRICS = ("si_snri_data", "ovrl", "sig", "bak", "p808", "pesq", "estoi")
 """Those of `QUALITY_COLUMNS` that tell systems apart: the other kinds of SI-SNR differ by what is subtracted."""
@@ -29,8 +30,9 @@ def markdown(results: Path, base: str) -> str:
     evidence = read_evidence(results.name, results / "mix" / "val.csv", scores, {}, {}, {})
     leader = next(system for system in evidence.systems if system.name == base)
     heads = [f"{column.title}{', dB' if column.unit == 'dB' else ''}" for column in COLUMNS]
-    lines = [f"| less `{base}`, {len(evidence.clips)} clips | {' | '.join(heads)} |", f"|---|{'---:|' * len(heads)}"]
-    for name, cells in against(evidence, leader, COLUMNS):
-        shown = [f"{cell['text']} [{cell['interval']}]" if cell["interval"] else cell["text"] for cell in cells]
-        lines.append(f"| `{name}` | {' | '.join(shown)} |")
-    return "\n".join(lines) + "\n"
+    rows = [(f"`{name}`", *map(_shown, cells)) for name, cells in against(evidence, leader, COLUMNS)]
+    return table([f"less `{base}`, {len(evidence.clips)} clips", *heads], rows) + "\n"
+
+
+def _shown(cell: dict[str, str]) -> str:
+    return f"{cell['text']} [{cell['interval']}]" if cell["interval"] else cell["text"]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ndns import markdown
 from ndns.board.pareto_figure import figure
 from ndns.board.pareto_runs import read_runs
 from ndns.board.pareto_table import CHIP_COLUMNS, COLUMNS, DENSE, PTQ, chip_table, models_of, table
@@ -55,7 +56,7 @@ def _front(rows: Rows) -> str:
         "dense networks the logarithm of the cost is linear in SI-SNR. In brackets: at the SI-SNR of the lowest "
         "and highest seed."
     )
-    return _markdown([*head, "gain in MACs", "gain in bytes"], cells) + "\n\n" + note
+    return markdown.table([*head, "gain in MACs", "gain in bytes"], cells, markdown.LEFT) + "\n\n" + note
 
 
 def _gain(row: Mapping[str, object]) -> str:
@@ -76,7 +77,8 @@ def _rounding(rows: Rows) -> str:
         without = [_db(after[key]) if after else "" for key in ("si_snr_float_db", "si_snr_db", "gap_db")]
         cells.append([row["model"], *own, *without, _db(row["qat_gain_db"])])
     head = ["model", "float", "rounded as in training", "integer", "gap", "worst seed's gap"]
-    return _markdown([*head, "PTQ: float", "PTQ: integer", "PTQ: gap", "integer, QAT - PTQ"], cells) + (
+    head += ["PTQ: float", "PTQ: integer", "PTQ: gap", "integer, QAT - PTQ"]
+    return markdown.table(head, cells, markdown.LEFT) + (
         "\n\nSI-SNR in dB, all on the program's own causal frames; gap: float less integer. PTQ: trained without "
         "rounding, quantized afterwards; the last column takes the seeds that both have."
     )
@@ -93,18 +95,13 @@ def _chip(rows: Rows) -> str:
     ]  # fmt: skip
     head = ["scenario", "model", "cores", "latency, us", "energy, uJ", "gain in latency", "gain in energy"]
     factors = {figure.quantity: figure.factor for figure in workloads()[PUBLISHED].figures if figure.factor}
-    return _markdown(head, cells) + (
+    return markdown.table(head, cells, markdown.LEFT) + (
         "\n\nLow, middle, high of each scenario; latency: a frame from input to output; energy: a frame where the next "
         "follows at once, static power included. Gains as above, between two networks on the same modelled chip. "
         "Published: "
         f"{factors['jetson_token_s']:g}x lower latency and {factors['jetson_token_j']:g}x less energy a frame, sparse "
         "on Loihi 2 against dense in float32 on a Jetson Orin Nano: most of that is the change of machine."
     )
-
-
-def _markdown(head: Sequence[str], cells: Sequence[Sequence[object]]) -> str:
-    lines = [head, ["---"] * len(head), *cells]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
 def _band(row: Mapping[str, object]) -> str:

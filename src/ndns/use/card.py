@@ -13,6 +13,7 @@ import yaml
 from ndns.audio.io import RATE
 from ndns.files import write_text
 from ndns.loihi2.program import Program
+from ndns.markdown import table
 from ndns.metrics.stats import Mean, breakdown, by_condition, mean_interval, paired
 from ndns.use.evidence import METRICS, NOISY, Corpus, Evidence
 from ndns.use.model import Model
@@ -56,13 +57,6 @@ def write(evidence: Evidence, program: Program, out: Path, notes: list[str], com
         f"*Written from the results of the study `{evidence.study}` by `{shlex.join(command)}`.*",
     ]
     write_text(out, "\n\n".join(parts) + "\n")
-
-
-def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Return a Markdown table; all columns but the first are aligned right."""
-    columns = list(columns)
-    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
-    return "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines)
 
 
 def interval(mean: Mean, digits: int = 2, signed: bool = False) -> str:
