@@ -8,6 +8,9 @@ import numpy as np
 from ndns.board.pareto_runs import model_and_seed
 from ndns.errors import UserError
 from ndns.files import read_csv
+from ndns.markdown import table
+
+COLUMNS = ("model", "seeds", "validation SI-SNR, dB", "to the base, dB")
 
 
 @dataclass(frozen=True)
@@ -66,14 +69,11 @@ def _row(model: str, found: dict[int, float], base: dict[int, float]) -> Row:
 
 def markdown(rows: list[Row]) -> str:
     """Return the table as Markdown."""
-    lines = ["| model | seeds | validation SI-SNR, dB | to the base, dB |", "|---|---:|---:|---:|"]
-    for row in rows:
-        change = (
-            ""
-            if row.difference is None
-            else f"{row.difference:+.2f} ({row.difference_low:+.2f} .. {row.difference_high:+.2f})"
-        )
-        lines.append(
-            f"| `{row.model}` | {len(row.seeds)} | {row.si_snr:.2f} ({row.low:.2f} .. {row.high:.2f}) | {change} |"
-        )
-    return "\n".join(lines) + "\n"
+    return table(COLUMNS, map(_cells, rows)) + "\n"
+
+
+def _cells(row: Row) -> tuple[object, ...]:
+    change = ""
+    if row.difference is not None:
+        change = f"{row.difference:+.2f} ({row.difference_low:+.2f} .. {row.difference_high:+.2f})"
+    return f"`{row.model}`", len(row.seeds), f"{row.si_snr:.2f} ({row.low:.2f} .. {row.high:.2f})", change

@@ -140,9 +140,10 @@ class Quantizer(torch.nn.Module):
         position = self.index[name]
         if self.training:
             with torch.no_grad():
-                ends = torch.stack([end for part in parts for end in torch.aminmax(part.detach())])
-                seen = ends.abs().amax()
-                self.extents[position] = torch.maximum(self.extents[position] * FORGET, seen)
+                extent = self.extents[position].mul_(FORGET)
+                for part in parts:
+                    low, high = torch.aminmax(part.detach())
+                    torch.maximum(extent, torch.maximum(high, -low), out=extent)
         if not self.enabled:
             return parts
         bits = self.settings.activation_bits
