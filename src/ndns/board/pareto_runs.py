@@ -43,8 +43,8 @@ class Run:
     """One trained and deployed network: mean SI-SNR over the clips in dB, and costs.
 
     Attributes:
-        model: name in the configuration, `<family>_k<hundredths of the width>`, `_ptq` at its end if it was
-            trained without rounding.
+        model: name in the configuration, `<family>_k<width without its point, 0125 for 0.125>`, `_ptq` at its end
+            if it was trained without rounding.
         seed: of the training.
         integer: SI-SNR of the program.
         unrounded: of the float network on the same frames.

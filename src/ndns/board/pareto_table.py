@@ -39,13 +39,13 @@ class Model:
 
     @property
     def width(self) -> float | None:
-        """Width factor according to the name.
+        """Width factor according to the name: the first digit is that of the units.
 
-        >>> Model("dense_k025_ptq", ()).width
-        0.25
+        >>> Model("dense_k0125_ptq", ()).width
+        0.125
         """
         found = [part[1:] for part in self.name.split("_") if part[:1] == "k" and part[1:].isdigit()]
-        return int(found[0]) / 100 if found else None
+        return int(found[0]) / 10 ** (len(found[0]) - 1) if found else None
 
     def mean(self, of: Callable[[Run], float]) -> float:
         """Return the mean over seeds."""
