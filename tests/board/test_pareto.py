@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ndns.board.cli import app, pareto
+from ndns.board.pareto_table import Model
 from ndns.errors import UserError
 from ndns.files import read_csv, write_csv
 
@@ -74,6 +75,15 @@ def test_gains_bands_and_rounding_are_those_by_hand(study, tmp_path):
     assert sparse["qat_gain_db"] == pytest.approx(8.6 - 8.1), "of the seed that both have"
     assert rows["sparse_k025"]["gain_macs"] == rows["dense_k050"]["gain_macs"] == ""
     assert rows["sparse_k025"]["remark"] == "worse than all dense networks; dense_k025: +0.50 dB at 2.00x its MACs"
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "family"),
+    [("dense_k0125", 0.125, "dense"), ("dense_k050_ptq", 0.5, "dense_ptq"), ("sparse_k150", 1.5, "sparse")],
+)
+def test_name_tells_width_and_family(name, width, family):
+    model = Model(name, ())
+    assert (model.width, model.family) == (width, family)
 
 
 def test_chip_table_has_each_scenario(study, tmp_path):

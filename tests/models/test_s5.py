@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ndns.config import S5 as Settings
 from ndns.config import Qat, Sparsity
 from ndns.models.hippo import hippo_eigen
-from ndns.models.quantization import integers, rounded, weight_exponent
+from ndns.models.quantization import FORGET, Quantizer, integers, rounded, weight_exponent
 from ndns.models.s5 import S5
 from ndns.models.sparsity import Sparsifier, largest, layer_densities
 
@@ -205,6 +205,18 @@ def test_erk_keeps_as_many_weights_as_rows_and_columns_have():
     assert len(kept) == 11
     assert kept == pytest.approx([kept[0]] * 11)
     assert found["block0.b"] > found["encoder"] > 0
+
+
+def test_observed_range_is_the_largest_size_and_fades():
+    quantizer = Quantizer(["x", "other"], None)
+    quantizer.activation("x", torch.tensor([-3.0, 1.0]), torch.tensor([2.0]))
+    assert quantizer.extent("x") == 3
+    quantizer.activation("x", torch.tensor([0.5]))
+    assert quantizer.extent("x") == pytest.approx(3 * FORGET)
+    quantizer.eval().activation("x", torch.tensor([9.0]))
+    assert quantizer.extent("x") == pytest.approx(3 * FORGET)
+    quantizer.train().activation("x", torch.tensor([7.0]))
+    assert (quantizer.extent("x"), quantizer.extent("other")) == (7, 0)
 
 
 def test_schedule_is_cubic():
