@@ -20,7 +20,7 @@ from torch._higher_order_ops.associative_scan import associative_scan
 
 from ndns.config import S5 as Settings
 from ndns.models import products, s5
-from ndns.models.scan import diagonal_scan
+from ndns.models.scan import complex_relu, diagonal_scan, rectified_scan
 from ndns.processes import keep_freed_memory
 
 
@@ -50,6 +50,16 @@ def loop_scan(a, u):
     return torch.stack(rows, dim=1)
 
 
+def rectified(scan):
+    """What `rectified_scan` returns, by another scan."""
+
+    def run(a, u):
+        states = scan(a, u)
+        return states.detach(), complex_relu(states)
+
+    return run
+
+
 SIDES = {
     "ours": (diagonal_scan, products.linear),
     "torch associative scan": (generic_scan, products.linear),
@@ -62,7 +72,8 @@ SIDES = {
 
 def steps(scan, linear, width, batch, seconds, repeats):
     """Seconds of each of `repeats` training steps after one that is not counted, as `ndns train` runs them."""
-    s5.diagonal_scan, s5.linear = scan, linear
+    s5.linear = linear
+    s5.rectified_scan = rectified_scan if scan is diagonal_scan else rectified(scan)
     model = s5.S5(Settings(kind="s5", width=width, relu=True), seed=1)
     optimizer = torch.optim.AdamW(model.parameter_groups(3e-3, 0.01), fused=True)
     noisy = 0.05 * torch.randn(batch, round(16_000 * seconds))

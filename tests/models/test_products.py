@@ -2,10 +2,20 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ndns.models import products
 from ndns.models.products import linear, product, weight_gradient
+
+
+@pytest.fixture(autouse=True, params=["oneDNN", "torch"])
+def library(request, monkeypatch):
+    """Both libraries, whatever this CPU is given."""
+    if request.param == "oneDNN" and not torch.backends.mkldnn.is_available():
+        pytest.skip("this torch was built without oneDNN")
+    monkeypatch.setattr(products, "ONEDNN", request.param == "oneDNN")
+    return request.param
 
 
 def inputs(shape, rows, columns, seed):
@@ -20,7 +30,7 @@ def inputs(shape, rows, columns, seed):
 sizes = st.integers(1, 70)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=2), sizes, sizes, st.booleans(), st.integers(0, 2**31))
 def test_linear_and_its_gradients_equal_those_of_float64(shape, rows, columns, biased, seed):
     x, weight, bias = inputs(shape, rows, columns, seed)
@@ -52,10 +62,11 @@ def test_a_gradient_that_is_a_view_is_taken():
     assert torch.allclose(weight.grad, expected, atol=1e-4)
 
 
-@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch was built without oneDNN")
-def test_onednn_computes_them_on_a_cpu(monkeypatch):
+def test_only_float32_goes_to_onednn(library, monkeypatch):
     monkeypatch.setattr(torch.nn.functional, "linear", None)
     x, weight, bias = inputs((3, 7), 8, 9, seed=3)
-    assert linear(x, weight, bias).shape == (3, 7, 8)
+    if library == "oneDNN":
+        assert linear(x, weight, bias).shape == (3, 7, 8)
+        x, weight, bias = x.double(), weight.double(), bias.double()
     with pytest.raises(TypeError):
-        linear(x.double(), weight.double(), bias.double())
+        linear(x, weight, bias)

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ndns.models.scan import chunked_scan, complex_relu, diagonal_scan
+from ndns.models.scan import chunked_scan, complex_relu, diagonal_scan, rectified_scan
 
 
 def problem(batch, states, steps, seed, dtype=torch.float64):
@@ -49,6 +49,21 @@ def test_gradient_equals_finite_differences(steps):
     arguments = [tensor.requires_grad_() for tensor in problem(2, 2, steps, 2)]
     assert torch.autograd.gradcheck(lambda a, u: diagonal_scan(a, u, chunk=4), arguments)
     assert torch.autograd.gradcheck(lambda a, u: complex_relu(diagonal_scan(a, u, chunk=4)), arguments)
+    assert torch.autograd.gradcheck(lambda a, u: rectified_scan(a, u, chunk=4)[1], arguments)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_rectified_scan_is_the_relu_of_the_scan(dtype):
+    first, second = ([part.to(dtype).requires_grad_() for part in problem(2, 5, 40, 4)] for _ in range(2))
+    states, out = rectified_scan(*first)
+    plain = diagonal_scan(*second)
+    assert not states.requires_grad
+    assert torch.equal(states, plain)
+    assert torch.equal(out, complex_relu(plain))
+    for result in (out, complex_relu(plain)):
+        (result * torch.linspace(-1, 1, 10, dtype=dtype)).sum().backward()
+    for one, other in zip(first, second, strict=True):
+        assert torch.equal(one.grad, other.grad)
 
 
 @pytest.mark.parametrize(("batch", "threads"), [(2, 1), (3, 2), (1, 3), (3, 3)])

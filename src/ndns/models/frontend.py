@@ -64,10 +64,7 @@ class _MaskedIstft(torch.autograd.Function):
     def forward(ctx, spectra: torch.Tensor, mask: torch.Tensor, samples: int, front_end: FrontEnd) -> torch.Tensor:
         ctx.save_for_backward(spectra)
         ctx.front_end = front_end
-        masked = torch.empty_like(spectra)
-        torch.mul(spectra.real, mask, out=masked.real)
-        torch.mul(spectra.imag, mask, out=masked.imag)
-        rows = torch.fft.irfft(masked, n=front_end.n_fft)
+        rows = torch.fft.irfft(spectra * mask, n=front_end.n_fft)
         if front_end.window != "rectangular":
             rows *= _taper(front_end, mask)
         start = front_end.n_fft // 2
@@ -86,8 +83,8 @@ class _MaskedIstft(torch.autograd.Function):
         adjoint = _analyse(padded, front_end)
         scale = gradient.new_full((adjoint.shape[2],), 2 / front_end.n_fft)
         scale[:: len(scale) - 1] /= 2
-        mask = (spectra.real * adjoint.real).addcmul_(spectra.imag, adjoint.imag).mul_(scale)
-        return None, mask, None, None
+        both = torch.view_as_real(spectra) * torch.view_as_real(adjoint)
+        return None, torch.add(both[..., 0], both[..., 1]).mul_(scale), None, None
 
 
 def _analyse(padded: torch.Tensor, front_end: FrontEnd) -> torch.Tensor:

@@ -88,21 +88,20 @@ def each(kernel: Callable, arrays: tuple, constants: tuple, neurons: int | None 
         neurons: how many there are, if not as many as numbers in a frame of the first array.
     """
     threads = torch.get_num_threads()
-    threads = 1 if threads <= ACTIVE_WAITING else threads
     batch, _, numbers = arrays[0].shape
     neurons = neurons or numbers
-    parts = 1 if batch % threads == 0 else min(threads, neurons)
-    edges = np.linspace(0, neurons, parts + 1).astype(np.int64)
-    tasks = [(clip, edges[part], edges[part + 1]) for clip in range(batch) for part in range(parts)]
 
     def run(task: tuple[int, int, int]) -> None:
         clip, start, stop = task
         kernel(*(array[clip] for array in arrays), *constants, start, stop)
 
-    if threads == 1 or len(tasks) == 1:
-        for task in tasks:
-            run(task)
+    if threads <= ACTIVE_WAITING:
+        for clip in range(batch):
+            run((clip, 0, neurons))
         return
+    parts = 1 if batch % threads == 0 else min(threads, neurons)
+    edges = np.linspace(0, neurons, parts + 1).astype(np.int64)
+    tasks = [(clip, edges[part], edges[part + 1]) for clip in range(batch) for part in range(parts)]
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(run, tasks))
 

@@ -1,4 +1,4 @@
-"""Single precision on a GPU: all of its 24 bits, or the 10 of TF32 where a network bears it."""
+"""Single precision: compiled loops on a CPU; on a GPU all 24 bits, or the 10 of TF32 where a network bears it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,3 +15,8 @@ def full_precision() -> Iterator[None]:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+def compiled(values: torch.Tensor) -> bool:
+    """Tell whether compiled loops take these values (float32 on a CPU); torch operations take all others."""
+    return values.device.type == "cpu" and values.dtype == torch.float32

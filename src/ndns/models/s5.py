@@ -27,10 +27,11 @@ from ndns.models import denoising
 from ndns.models.denoising import Output
 from ndns.models.frontend import masked_istft, moduli, stft
 from ndns.models.hippo import initial_ssm
+from ndns.models.hold import zero_order_hold
 from ndns.models.level import leveled, leveled_frame
 from ndns.models.products import linear
 from ndns.models.quantization import Quantizer
-from ndns.models.scan import complex_relu, diagonal_scan
+from ndns.models.scan import complex_relu, diagonal_scan, rectified_scan
 from ndns.models.sigma_delta import event_rate
 from ndns.models.sparsity import Sparsifier
 
@@ -86,21 +87,11 @@ class Block(torch.nn.Module):
         self.gate = parameter(generator.standard_normal((features, features)) / np.sqrt(features))
         self.gate_bias = parameter(np.zeros(features))
         self.dropout = torch.nn.Dropout1d(settings.dropout)
+        self.register_buffer("twice", torch.tensor([2.0, -2.0])[:, None, None], persistent=False)  # 2 Re(C x)
 
     def discrete(self, b: torch.Tensor, c: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return transition `(2, state)`, input and output weights of masked `b` and `c` by zero-order hold.
-
-        A complex factor a row of `b` keeps zeros where real and imaginary part are both zero. The square root of its
-        size goes to `c`: slow states have factors a hundred times smaller than fast ones, and would lose their rows of
-        `b` on a grid that all rows share.
-        """
-        continuous = torch.complex(self.lambda_re.clamp(max=-1e-4), self.lambda_im)
-        a = torch.exp(continuous * self.log_step.exp())
-        factor = (a - 1) / continuous
-        size = factor.abs().sqrt()
-        re, im = torch.view_as_real(factor / size).T[..., None]
-        turned = torch.stack([re * b[0] - im * b[1], re * b[1] + im * b[0]])
-        return torch.view_as_real(a).T, turned, c * size
+        """Return transition `(2, state)`, input and output weights of masked `b` and `c` by zero-order hold."""
+        return zero_order_hold(self.lambda_re, self.lambda_im, self.log_step, b, c)
 
     def folded(self, sparsifier: Sparsifier, name: str) -> Folded:
         """Return the block's weights with the normalization (running statistics) folded in."""
@@ -131,9 +122,13 @@ class Block(torch.nn.Module):
         else:
             w, u = self.weights(sparsifier, name), self.norm(x.flatten(0, 1)).view_as(x)
         drive = linear(u, w.b.flatten(0, 1), w.bias_x.flatten())
-        (state,) = quantizer.activation(f"{name}.state", diagonal_scan(w.a, drive))
-        state = complex_relu(state) if "state" in self.settings.relus else state
-        readout = linear(state, torch.cat([2 * w.c[0], -2 * w.c[1]], dim=1), w.bias_y)
+        if "state" in self.settings.relus and not quantizer.enabled:
+            states, state = rectified_scan(w.a, drive)
+            quantizer.activation(f"{name}.state", states)
+        else:
+            (state,) = quantizer.activation(f"{name}.state", diagonal_scan(w.a, drive))
+            state = complex_relu(state) if "state" in self.settings.relus else state
+        readout = linear(state, (w.c * self.twice).transpose(0, 1).flatten(1), w.bias_y)
         (y,) = quantizer.activation(f"{name}.y", torch.addcmul(readout, u, w.d))
         z = self._dropped(activation(y, "z" in self.settings.relus, quantizer.sigmoid))
         (pre,) = quantizer.activation(f"{name}.gate", linear(z, w.gate, w.gate_bias))
@@ -147,7 +142,7 @@ class Block(torch.nn.Module):
 
     def _dropped(self, x: torch.Tensor) -> torch.Tensor:
         """Drop whole features of a clip."""
-        return self.dropout(x.transpose(1, 2)).transpose(1, 2)
+        return self.dropout(x.transpose(1, 2)).transpose(1, 2) if self.dropout.p else x
 
 
 def quantized(w: Folded, quantizer: Quantizer) -> Folded:

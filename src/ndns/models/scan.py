@@ -12,7 +12,7 @@ precision support complex types weakly, and one matrix product makes, or takes, 
 
 import torch
 
-from ndns.models.precision import full_precision
+from ndns.models.precision import compiled, full_precision
 
 CHUNK = 32
 """Steps of a chunk. Products cost O(chunk) multiply-adds a state and step; larger chunks suit GPUs."""
@@ -32,11 +32,17 @@ def diagonal_scan(a: torch.Tensor, u: torch.Tensor, chunk: int = CHUNK) -> torch
     Raises:
         ValueError: shapes do not match or the chunk is shorter than 2.
     """
-    if a.ndim != 2 or len(a) != 2 or u.ndim != 3:
-        raise ValueError(f"expected (2, state) and (batch, time, 2 state), got {tuple(a.shape)} and {tuple(u.shape)}")
-    if u.shape[2] != a.numel() or chunk < 2:
-        raise ValueError(f"{u.shape[2]} driven numbers for {a.shape[1]} complex transitions, chunk {chunk}")
+    _check(a, u, chunk)
     return _Scan.apply(a, u, chunk)
+
+
+def rectified_scan(a: torch.Tensor, u: torch.Tensor, chunk: int = CHUNK) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the states, without gradient, and their `complex_relu`, differentiable: one pass over memory on a CPU.
+
+    Arguments and errors as `diagonal_scan`.
+    """
+    _check(a, u, chunk)
+    return _RectifiedScan.apply(a, u, chunk)
 
 
 def complex_relu(x: torch.Tensor) -> torch.Tensor:
@@ -44,12 +50,19 @@ def complex_relu(x: torch.Tensor) -> torch.Tensor:
     return _ComplexRelu.apply(x)
 
 
+def _check(a: torch.Tensor, u: torch.Tensor, chunk: int) -> None:
+    if a.ndim != 2 or len(a) != 2 or u.ndim != 3:
+        raise ValueError(f"expected (2, state) and (batch, time, 2 state), got {tuple(a.shape)} and {tuple(u.shape)}")
+    if u.shape[2] != a.numel() or chunk < 2:
+        raise ValueError(f"{u.shape[2]} driven numbers for {a.shape[1]} complex transitions, chunk {chunk}")
+
+
 class _Scan(torch.autograd.Function):
     """`dL/du` is the same recurrence run backward in time with the conjugate of `a`."""
 
     @staticmethod
     def forward(ctx, a, u, chunk):
-        x = _kernels().scan(a, u) if _compiled(u) else chunked_scan(a, u, chunk)
+        x = _kernels().scan(a, u) if compiled(u) else chunked_scan(a, u, chunk)
         ctx.save_for_backward(a, x)
         ctx.chunk = chunk
         return x
@@ -57,14 +70,45 @@ class _Scan(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient):
         a, x = ctx.saved_tensors
-        if _compiled(gradient):
+        if compiled(gradient):
             return *_kernels().scan_gradients(a, gradient, x), None
-        g = chunked_scan(torch.stack([a[0], -a[1]]), gradient, ctx.chunk, reverse=True)
-        states = a.shape[1]
-        later, before = g[:, 1:], x[:, :-1]
-        alike = (later * before).sum((0, 1))
-        crossed = later[..., states:] * before[..., :states] - later[..., :states] * before[..., states:]
-        return torch.stack([alike[:states] + alike[states:], crossed.sum((0, 1))]), g, None
+        return *_gradients(a, gradient, x, ctx.chunk), None
+
+
+class _RectifiedScan(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, a, u, chunk):
+        if compiled(u):
+            x, out = _kernels().rectified_scan(a, u)
+        else:
+            x = chunked_scan(a, u, chunk)
+            out = _where_positive(x, x)
+        ctx.save_for_backward(a, x)
+        ctx.mark_non_differentiable(x)
+        ctx.set_materialize_grads(False)
+        ctx.chunk = chunk
+        return x, out
+
+    @staticmethod
+    def backward(ctx, _, gradient):
+        a, x = ctx.saved_tensors
+        if gradient is None:
+            return None, None, None
+        if compiled(gradient):
+            return *_kernels().scan_gradients(a, gradient, x, rectified=True), None
+        return *_gradients(a, _where_positive(gradient, x), x, ctx.chunk), None
+
+
+def _gradients(
+    a: torch.Tensor, gradient: torch.Tensor, x: torch.Tensor, chunk: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the gradients of `a` and of the drive from that of the states `x`."""
+    g = chunked_scan(torch.stack([a[0], -a[1]]), gradient, chunk, reverse=True)
+    states = a.shape[1]
+    later, before = g[:, 1:], x[:, :-1]
+    alike = (later * before).sum((0, 1))
+    crossed = later[..., states:] * before[..., :states] - later[..., :states] * before[..., states:]
+    return torch.stack([alike[:states] + alike[states:], crossed.sum((0, 1))]), g
 
 
 class _ComplexRelu(torch.autograd.Function):
@@ -82,15 +126,11 @@ class _ComplexRelu(torch.autograd.Function):
 
 def _where_positive(values, by):
     """Return complex values where the real part of `by` is positive."""
-    if _compiled(values):
+    if compiled(values):
         return _kernels().where_positive(values, by)
     states = by.shape[-1] // 2
     passed = by[..., None, :states] > 0
     return (values.unflatten(-1, (2, states)) * passed).flatten(-2)
-
-
-def _compiled(values: torch.Tensor) -> bool:
-    return values.device.type == "cpu" and values.dtype == torch.float32
 
 
 def _kernels():

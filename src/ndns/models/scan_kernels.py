@@ -11,17 +11,27 @@ def scan(a: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
     """Return the states of `ndns.models.scan.diagonal_scan`."""
     u = u.contiguous()
     x = torch.empty_like(u)
-    each(_scan, (u.detach().numpy(), x.numpy()), (_array(a),), a.shape[1])
+    each(_scan, (u.detach().numpy(), x.numpy(), x.numpy()), (_array(a), False), a.shape[1])
     return x
 
 
-def scan_gradients(a: torch.Tensor, gradient: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the gradients of `a` and of the drive from that of the states `x`."""
+def rectified_scan(a: torch.Tensor, u: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return both results of `ndns.models.scan.rectified_scan`."""
+    u = u.contiguous()
+    x, out = torch.empty_like(u), torch.empty_like(u)
+    each(_scan, (u.detach().numpy(), x.numpy(), out.numpy()), (_array(a), True), a.shape[1])
+    return x, out
+
+
+def scan_gradients(
+    a: torch.Tensor, gradient: torch.Tensor, x: torch.Tensor, rectified: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the gradients of `a` and of the drive from that of the states `x`, or of the rectified ones."""
     gradient = gradient.contiguous()
     drive = torch.empty_like(gradient)
     transition = torch.empty(len(x), *a.shape)
     arrays = (gradient.numpy(), x.detach().numpy(), drive.numpy(), transition.numpy())
-    each(_scan_gradients, arrays, (_array(a),), a.shape[1])
+    each(_scan_gradients, arrays, (_array(a), rectified), a.shape[1])
     return transition.sum(0), drive
 
 
@@ -39,7 +49,7 @@ def _array(a: torch.Tensor) -> np.ndarray:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _scan(u, x, a, start, stop):
+def _scan(u, x, out, a, rectified, start, stop):
     states = a.shape[1]
     re, im = np.zeros(stop - start, np.float32), np.zeros(stop - start, np.float32)
     a_re, a_im = a[0, start:stop], a[1, start:stop]
@@ -51,17 +61,23 @@ def _scan(u, x, a, start, stop):
             im[j] = a_re[j] * im[j] + a_im[j] * re[j] + u_im[j]
             re[j] = turned
             x_re[j], x_im[j] = re[j], im[j]
+        if rectified:
+            _select(re, im, re, out[t, start:stop], out[t, states + start : states + stop])
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _scan_gradients(gradient, x, drive, transition, a, start, stop):
+def _scan_gradients(gradient, x, drive, transition, a, rectified, start, stop):
     states, width = a.shape[1], stop - start
     re, im = np.zeros(width, np.float32), np.zeros(width, np.float32)
     total_re, total_im = np.zeros(width, np.float32), np.zeros(width, np.float32)
+    passed_re, passed_im = np.zeros(width, np.float32), np.zeros(width, np.float32)
     a_re, a_im = a[0, start:stop], a[1, start:stop]
     for t in range(gradient.shape[0] - 1, -1, -1):
         g_re, g_im = gradient[t, start:stop], gradient[t, states + start : states + stop]
         u_re, u_im = drive[t, start:stop], drive[t, states + start : states + stop]
+        if rectified:
+            _select(g_re, g_im, x[t, start:stop], passed_re, passed_im)
+            g_re, g_im = passed_re, passed_im
         for j in range(width):
             turned = a_re[j] * re[j] + a_im[j] * im[j] + g_re[j]
             im[j] = a_re[j] * im[j] - a_im[j] * re[j] + g_im[j]
@@ -80,10 +96,13 @@ def _scan_gradients(gradient, x, drive, transition, a, start, stop):
 def _where_positive(values, by, out, start, stop):
     states = values.shape[1] // 2
     for t in range(values.shape[0]):
-        v_re, v_im = values[t, start:stop], values[t, states + start : states + stop]
-        o_re, o_im = out[t, start:stop], out[t, states + start : states + stop]
-        sign = by[t, start:stop]
-        for j in range(stop - start):
-            re, im, positive = v_re[j], v_im[j], sign[j] > 0  # read unconditionally: else the compiler keeps it scalar
-            o_re[j] = re if positive else np.float32(0)
-            o_im[j] = im if positive else np.float32(0)
+        here, there = slice(start, stop), slice(states + start, states + stop)
+        _select(values[t, here], values[t, there], by[t, here], out[t, here], out[t, there])
+
+
+@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+def _select(v_re, v_im, by, o_re, o_im):
+    for j in range(len(by)):
+        re, im, positive = v_re[j], v_im[j], by[j] > 0  # read unconditionally: else the compiler keeps it scalar
+        o_re[j] = re if positive else np.float32(0)
+        o_im[j] = im if positive else np.float32(0)

@@ -14,7 +14,7 @@ Sources: lava.lib.dl.slayer `axon.delta._DeltaUnit`, `dendrite.Sigma`, `neuron.s
 import torch
 
 from ndns.models import products
-from ndns.models.precision import full_precision
+from ndns.models.precision import compiled, full_precision
 
 WEIGHT_STEP = 2 / 64
 WEIGHT_RANGE = (-256 / 64, 254 / 64)
@@ -69,7 +69,7 @@ def output(messages: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 
 def event_rate(messages: torch.Tensor) -> torch.Tensor:
     """Return the share of `(batch, frame, neuron)` that is not zero, a scalar without gradient."""
-    if _compiled(messages):
+    if compiled(messages):
         from ndns.models import kernels
 
         return messages.new_tensor(kernels.count_events(messages) / messages.numel())
@@ -95,7 +95,7 @@ class _Quantise(torch.autograd.Function):
 class _Delta(torch.autograd.Function):
     @staticmethod
     def forward(ctx, values: torch.Tensor, threshold: float) -> torch.Tensor:
-        if _compiled(values):
+        if compiled(values):
             from ndns.models import kernels
 
             return kernels.delta(values.contiguous(), threshold)
@@ -111,7 +111,7 @@ class _Hidden(torch.autograd.Function):
     def forward(ctx, messages: torch.Tensor, weight: torch.Tensor, delay: torch.Tensor, threshold: float):
         shift = delay.detach().floor().long() + 1
         currents = product(messages, weight)
-        if _compiled(currents):
+        if compiled(currents):
             from ndns.models import kernels
 
             sent, active = kernels.sigma_delta_relu(currents, shift, threshold)
@@ -125,7 +125,7 @@ class _Hidden(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient: torch.Tensor):
         messages, weight, sent, active, shift = ctx.saved_tensors
-        if _compiled(gradient):
+        if compiled(gradient):
             from ndns.models import kernels
 
             currents, delay = kernels.sigma_delta_relu_gradients(gradient.contiguous(), sent, active, shift)
@@ -142,7 +142,7 @@ class _Output(torch.autograd.Function):
     def forward(ctx, messages: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         ctx.save_for_backward(messages, weight)
         currents = product(messages, weight)
-        if _compiled(currents):
+        if compiled(currents):
             from ndns.models import kernels
 
             return kernels.cumulate(currents, currents)
@@ -151,7 +151,7 @@ class _Output(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient: torch.Tensor):
         messages, weight = ctx.saved_tensors
-        if _compiled(gradient):
+        if compiled(gradient):
             from ndns.models import kernels
 
             gradient = gradient.contiguous()
@@ -170,10 +170,6 @@ def _product_gradients(ctx, gradient: torch.Tensor, messages: torch.Tensor, weig
 def _later(values: torch.Tensor) -> torch.Tensor:
     """Return `values[t + 1]` at t, zero at the end."""
     return torch.nn.functional.pad(values[:, 1:], (0, 0, 0, 1))
-
-
-def _compiled(values: torch.Tensor) -> bool:
-    return values.device.type == "cpu" and values.dtype == torch.float32
 
 
 def _cumulate(values: torch.Tensor, reverse: bool = False) -> torch.Tensor:
