@@ -1,11 +1,12 @@
 """Shared fixtures: real data where it is present, and a skip with its reason where it is not."""
 
+import fcntl
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,6 +88,25 @@ class Checkout:
 
 
 @pytest.fixture(scope="session")
+def built_once(tmp_path_factory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Return a folder of that name which one of pytest's processes builds while the others wait, and all only read."""
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+
+    def folder_of(name: str, build: Callable[[Path], object]) -> Path:
+        folder, done = root / name, root / f"{name}.done"
+        with open(root / f"{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                build(folder)
+                done.touch()
+        return folder
+
+    return folder_of
+
+
+@pytest.fixture(scope="session")
 def bare(tmp_path_factory) -> Checkout:
     """A checkout in which nothing has run; tests must leave it as it is."""
     folder = tmp_path_factory.mktemp("bare") / "checkout"
@@ -102,12 +122,14 @@ def bare(tmp_path_factory) -> Checkout:
 
 
 @pytest.fixture(scope="session")
-def complete(bare, tmp_path_factory) -> Checkout:
+def complete(bare, built_once) -> Checkout:
     """A checkout in which the tiny study has run to its end; tests must leave it as it is."""
-    checkout = bare.copy(tmp_path_factory.mktemp("complete") / "checkout")
-    result = checkout.snakemake()
-    assert result.returncode == 0, result.stdout + result.stderr
-    return checkout
+
+    def build(folder: Path) -> None:
+        result = bare.copy(folder).snakemake()
+        assert result.returncode == 0, result.stdout + result.stderr
+
+    return Checkout(built_once("complete", build))
 
 
 @pytest.fixture

@@ -104,13 +104,14 @@ def committed(complete, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def recorded(committed, tmp_path_factory):
+def recorded(committed, built_once, tmp_path_factory):
     """The same, published with the commands of docs/reproduce.md; tests must leave it as it is."""
-    folder = tmp_path_factory.mktemp("recorded")
-    checkout = committed.copy(folder / "checkout")
-    result = shell(checkout, documented("publish"), folder)
-    assert result.returncode == 0, said(result)
-    return checkout
+
+    def build(folder: Path) -> None:
+        result = shell(committed.copy(folder), documented("publish"), tmp_path_factory.mktemp("program"))
+        assert result.returncode == 0, said(result)
+
+    return type(committed)(built_once("recorded", build))
 
 
 @pytest.fixture(scope="session")
