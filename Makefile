@@ -26,7 +26,7 @@ run: setup
 	ndns board show results/$(STUDY)/board
 
 test: setup
-	python -m pytest -n $(CORES) --dist loadfile $(TESTS)
+	python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 test-slurm: setup
 	NDNS_TEST_SLURM=1 python -m pytest tests/slurm -v
@@ -51,7 +51,7 @@ lint: setup
 	snakemake --lint
 
 dry-runs: setup
-	for file in $$(grep -l '^study:' config/*.yaml); do echo "dry run of $$file" && snakemake --dry-run --quiet --cores 1 --configfile $$file || exit 1; done
+	grep -l '^study:' config/*.yaml | xargs -P $(CORES) -I{} sh -c 'snakemake --dry-run --quiet --cores 1 --configfile {} && echo "dry run of {}"'
 
 format: setup
 	ruff format .

@@ -21,6 +21,11 @@ hypothesis.settings.load_profile("ndns")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that run studies: begun last, the longest of them would leave the other processes idle."""
+    items.sort(key=lambda item: item.get_closest_marker("workflow") is None)
+
+
 @pytest.fixture(autouse=True)
 def _own_folders_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep folders that the caller's environment names out of the studies that tests configure."""
