@@ -22,8 +22,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests that run studies: begun last, the longest of them would leave the other processes idle."""
-    items.sort(key=lambda item: item.get_closest_marker("workflow") is None)
+    """Begin with the tests that run studies: begun last, the longest of them would leave the other processes idle.
+
+    Files that build on the finished tiny study come after those that do not: one process makes it, and others that want
+    it at the same moment would wait.
+    """
+    waiting = {item.path for item in items if "complete" in item.fixturenames}
+    items.sort(key=lambda item: (item.get_closest_marker("workflow") is None, item.path in waiting))
 
 
 @pytest.fixture(autouse=True)
