@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from ndns.board.columns import QUALITY_COLUMNS
+from ndns.board.columns import QUALITY_COLUMNS, heading
 from ndns.board.compare import against
-from ndns.board.inputs import read_evidence
-from ndns.errors import UserError
+from ndns.board.inputs import read_scores, system_named
 from ndns.markdown import table
 
 METRICS = ("si_snri_data", "ovrl", "sig", "bak", "p808", "pesq", "estoi")
@@ -21,17 +20,13 @@ def markdown(results: Path, base: str) -> str:
         base: one of the systems that were scored.
 
     Raises:
-        UserError: the study lacks scores, `base` was not scored, or scores are not of exactly the study's clips.
+        UserError: as `read_scores` and `system_named`.
     """
-    scores = {path.parent.name: path for path in sorted(results.glob("score/*/scores.csv"))}
-    if base not in scores:
-        known = ", ".join(scores) or "none; run the score stage"
-        raise UserError(f"{results}: {base!r} has no scores (scored: {known}).")
-    evidence = read_evidence(results.name, results / "mix" / "val.csv", scores, {}, {}, {})
-    leader = next(system for system in evidence.systems if system.name == base)
-    heads = [f"{column.title}{', dB' if column.unit == 'dB' else ''}" for column in COLUMNS]
+    evidence = read_scores(results)
+    leader = system_named(evidence, base, results)
+    heads = [f"less `{base}`, {len(evidence.clips)} clips", *map(heading, COLUMNS)]
     rows = [(f"`{name}`", *map(_shown, cells)) for name, cells in against(evidence, leader, COLUMNS)]
-    return table([f"less `{base}`, {len(evidence.clips)} clips", *heads], rows) + "\n"
+    return table(heads, rows) + "\n"
 
 
 def _shown(cell: dict[str, str]) -> str:

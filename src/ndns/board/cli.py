@@ -135,6 +135,17 @@ def against_(
     typer.echo(markdown(results, base), nl=False)
 
 
+@app.command("seeds")
+def seeds_(
+    results: Annotated[Path, typer.Argument(help="results/<study>")],
+    base: Annotated[str | None, typer.Option(help="system to subtract clip by clip; none: the scores")] = None,
+) -> None:
+    """Print what the scores of each model owe to its seed: mean, lowest and highest run."""
+    from ndns.board.seeds import markdown
+
+    typer.echo(markdown(results, base), nl=False)
+
+
 @app.command("ablation")
 def ablation_(
     folder: Annotated[Path, typer.Argument(help="results/<study>/train")],

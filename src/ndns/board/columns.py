@@ -20,6 +20,11 @@ class Column:
     scale: float = 1.0
 
 
+def heading(column: Column) -> str:
+    """Return a column's title, with its unit where that is dB."""
+    return f"{column.title}{', dB' if column.unit == 'dB' else ''}"
+
+
 QUALITY_COLUMNS = (
     Column("si_snr", "SI-SNR", "dB", 2, 1),
     Column("si_snri_data", "SI-SNRi data", "dB", 2, 1),

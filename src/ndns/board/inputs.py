@@ -192,6 +192,31 @@ def read_evidence(
     return Evidence(study, clips, systems, files, absent or {})
 
 
+def read_scores(results: Path) -> Evidence:
+    """Read the scores of all systems of `results/<study>`, from `mix/val.csv` and `score/*/scores.csv`.
+
+    Raises:
+        UserError: nothing was scored, or as `read_evidence`.
+    """
+    scores = {path.parent.name: path for path in sorted(results.glob("score/*/scores.csv"))}
+    if not scores:
+        raise UserError(f"{results}: no system has scores; run the score stage.")
+    return read_evidence(results.name, results / "mix" / "val.csv", scores, {}, {}, {})
+
+
+def system_named(evidence: Evidence, name: str, results: Path) -> System:
+    """Return the system of that name.
+
+    Raises:
+        UserError: it was not scored in `results`.
+    """
+    for system in evidence.systems:
+        if system.name == name:
+            return system
+    known = ", ".join(sorted(system.name for system in evidence.systems))
+    raise UserError(f"{results}: {name!r} has no scores (scored: {known}).")
+
+
 def _clips(mix: Path) -> list[Clip]:
     rows = read_csv(mix, ["clip", "noisy", "clean", "seconds", "snr_db", "level_dbfs", "noise_label"])
     if not rows:
