@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ndns.config import S5 as Settings
 from ndns.config import Qat, Sparsity
 from ndns.models.hippo import hippo_eigen
-from ndns.models.quantization import FORGET, Quantizer, integers, rounded, weight_exponent
+from ndns.models.quantization import integers
 from ndns.models.s5 import S5
 from ndns.models.sparsity import Sparsifier, largest, layer_densities
 
@@ -207,18 +207,6 @@ def test_erk_keeps_as_many_weights_as_rows_and_columns_have():
     assert found["block0.b"] > found["encoder"] > 0
 
 
-def test_observed_range_is_the_largest_size_and_fades():
-    quantizer = Quantizer(["x", "other"], None)
-    quantizer.activation("x", torch.tensor([-3.0, 1.0]), torch.tensor([2.0]))
-    assert quantizer.extent("x") == 3
-    quantizer.activation("x", torch.tensor([0.5]))
-    assert quantizer.extent("x") == pytest.approx(3 * FORGET)
-    quantizer.eval().activation("x", torch.tensor([9.0]))
-    assert quantizer.extent("x") == pytest.approx(3 * FORGET)
-    quantizer.train().activation("x", torch.tensor([7.0]))
-    assert (quantizer.extent("x"), quantizer.extent("other")) == (7, 0)
-
-
 def test_schedule_is_cubic():
     settings = Sparsity(density=0.1, distribution="uniform", start=0.0, end=1.0)
     weight = torch.randn(100, 100)
@@ -231,44 +219,6 @@ def test_schedule_is_cubic():
 def test_the_largest_complex_entries_are_kept_together():
     weight = torch.stack([torch.tensor([[3.0, 0.1]]), torch.tensor([[0.0, 0.2]])])
     assert largest(weight, 0.5).tolist() == [[True, False]]
-
-
-@given(st.integers(0, 2**32 - 1), st.floats(1e-3, 1e3), st.integers(2, 8), st.booleans())
-def test_weights_lose_the_least(seed, extent, bits, even):
-    """Of all powers of two, weighed by the power of the inputs: a few large weights may be clipped."""
-    rng = np.random.default_rng(seed)
-    weight = (extent * rng.standard_t(2, (5, 6))).astype(np.float32)
-    power = np.ones(6) if even else rng.exponential(size=6) ** 4
-
-    def lost(values):
-        return (power * (values - weight.astype(float)) ** 2).sum()
-
-    def at(exponent):
-        top = 2 ** (bits - 1) - 1
-        return np.clip(np.rint(weight * 2.0**exponent), -top - 1, top)
-
-    given_power = None if even else torch.from_numpy(power)
-    exponent = weight_exponent(torch.from_numpy(weight), bits, given_power)
-    values, same = integers(torch.from_numpy(weight), bits, given_power)
-    assert exponent == same
-    np.testing.assert_array_equal(values, at(exponent))
-    np.testing.assert_array_equal(rounded(torch.from_numpy(weight), bits, given_power), at(exponent) * 2.0**-exponent)
-    fits = max(e for e in range(-20, 20) if np.abs(np.rint(weight * 2.0**e)).max() < 2 ** (bits - 1))
-    tried = [lost(at(e) * 2.0**-e) for e in range(fits, fits + 4)]
-    assert lost(at(exponent) * 2.0**-exponent) == pytest.approx(min(tried))
-
-
-def test_a_weight_that_meets_silence_is_clipped():
-    weight = torch.tensor([[8.0, 0.3, -0.41]])
-    fine = rounded(weight, 4, torch.tensor([0.0, 1.0, 1.0]))
-    assert fine.tolist() == [[1.75, 0.25, -0.5]]
-    assert rounded(weight, 4).tolist() == [[8.0, 0.0, 0.0]]
-
-
-def test_clipped_weights_keep_their_gradient():
-    weight = torch.tensor([[8.0, 0.3]], requires_grad=True)
-    rounded(weight, 4, torch.tensor([0.0, 1.0])).sum().backward()
-    assert weight.grad.tolist() == [[1.0, 1.0]]
 
 
 def test_wrong_widths_are_refused():

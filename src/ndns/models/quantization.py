@@ -8,6 +8,7 @@ gradients pass straight through.
 import torch
 
 from ndns.config import Qat
+from ndns.models.precision import compiled
 
 HEADROOM = 1.25
 """Activations may exceed the observed range by this factor before the integers saturate."""
@@ -43,7 +44,9 @@ def integers(weight: torch.Tensor, bits: int, power: torch.Tensor | None = None)
     return _on_grid(weight.detach().double(), torch.tensor(2.0, dtype=torch.float64) ** exponent, bits).long(), exponent
 
 
-def _weight_exponent(weight: torch.Tensor, bits: int, power: torch.Tensor | None = None) -> torch.Tensor:
+def _weight_exponent(weight: torch.Tensor, bits: int, power: torch.Tensor | None = None) -> torch.Tensor | int:
+    if compiled(weight):
+        return _kernels().weight_exponent(weight, bits, power, FINER)
     weight = weight.detach().double()
     largest = weight.abs().amax()
     top = 2 ** (bits - 1) - 1
@@ -88,6 +91,9 @@ def _power_of_two(exponent: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 
 def rounded(weight: torch.Tensor, bits: int, power: torch.Tensor | None = None) -> torch.Tensor:
     """Return the weight on its integer grid, with the gradient of the weight; arguments as `weight_exponent`."""
+    if compiled(weight):
+        exponent = _weight_exponent(weight, bits, power)
+        return _StraightThrough.apply(weight, lambda weight: _kernels().nearest(weight, exponent, bits))
     scale = _power_of_two(_weight_exponent(weight, bits, power), weight)
     return weight + (_on_grid(weight, scale, bits) / scale - weight).detach()
 
@@ -104,6 +110,38 @@ def table_sigmoid(x: torch.Tensor) -> torch.Tensor:
     below = table[index.long()]
     value = below + (table[index.long() + 1] - below) * (size - index)
     return torch.where(x < 0, 1 - value, value)
+
+
+class _StraightThrough(torch.autograd.Function):
+    """What a function makes of its argument, with the gradient of the argument itself."""
+
+    @staticmethod
+    def forward(ctx, x, function):
+        return function(x)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient, None
+
+
+class _TableSigmoid(torch.autograd.Function):
+    """The table's values with the gradient of the sigmoid."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(torch.sigmoid(x))
+        return _kernels().table_sigmoid(x)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (exact,) = ctx.saved_tensors
+        return torch.ops.aten.sigmoid_backward(gradient, exact)
+
+
+def _kernels():
+    from ndns.models import quantization_kernels  # a machine that trains on a GPU alone needs no numba
+
+    return quantization_kernels
 
 
 class Quantizer(torch.nn.Module):
@@ -147,6 +185,11 @@ class Quantizer(torch.nn.Module):
         if not self.enabled:
             return parts
         bits = self.settings.activation_bits
+        if all(map(compiled, parts)):
+            exponent = self.exponent(name)
+            return tuple(
+                _StraightThrough.apply(part, lambda part: _kernels().floored(part, exponent, bits)) for part in parts
+            )
         exponent = _activation_exponent(self.extents[position].double(), bits)
         scale = _power_of_two(exponent, self.extents)
         top = 2.0 ** (bits - 1)
@@ -160,6 +203,8 @@ class Quantizer(torch.nn.Module):
 
     def sigmoid(self, x: torch.Tensor) -> torch.Tensor:
         """The sigmoid; if on, with the values of the integers' table and the gradient of the sigmoid."""
+        if self.enabled and compiled(x):
+            return _TableSigmoid.apply(x)
         exact = torch.sigmoid(x)
         return exact + (table_sigmoid(x.detach()) - exact.detach()) if self.enabled else exact
 
