@@ -3,9 +3,9 @@
     python bench/s5.py [--width 1.0] [--batch 1 8] [--seconds 4] [--repeats 3]
 
 Prints, for each batch, frames a second of whole training steps (STFT, network, loss, backward, optimizer) and the
-ratios: with the scan alone exchanged, and with torch's own products too, as the network is written without
-`ndns.models.products`. Then the same for the recurrences of a step alone (forward and backward), what a step's matrix
-products alone take, and the peak memory of a step over clip lengths.
+ratios: with rounding (`qat`), with the scan alone exchanged, and with torch's own products too, as the network is
+written without `ndns.models.products`. Then the same for the recurrences of a step alone (forward and backward), what
+a step's matrix products alone take, and the peak memory of a step over clip lengths.
 """
 
 import argparse
@@ -61,20 +61,22 @@ def rectified(scan):
 
 
 SIDES = {
-    "ours": (diagonal_scan, products.linear),
-    "torch associative scan": (generic_scan, products.linear),
-    "  and torch's products": (generic_scan, torch.nn.functional.linear),
-    "Python loop": (loop_scan, products.linear),
-    "  and torch's products too": (loop_scan, torch.nn.functional.linear),
+    "ours": (diagonal_scan, products.linear, False),
+    "ours, rounding": (diagonal_scan, products.linear, True),
+    "torch associative scan": (generic_scan, products.linear, False),
+    "  and torch's products": (generic_scan, torch.nn.functional.linear, False),
+    "Python loop": (loop_scan, products.linear, False),
+    "  and torch's products too": (loop_scan, torch.nn.functional.linear, False),
 }
-"""Recurrence and matrix products of each network that is measured."""
+"""Recurrence and matrix products of each network that is measured, and whether it rounds as the integers do."""
 
 
-def steps(scan, linear, width, batch, seconds, repeats):
+def steps(scan, linear, rounding, width, batch, seconds, repeats):
     """Seconds of each of `repeats` training steps after one that is not counted, as `ndns train` runs them."""
     s5.linear = linear
     s5.rectified_scan = rectified_scan if scan is diagonal_scan else rectified(scan)
     model = s5.S5(Settings(kind="s5", width=width, relu=True), seed=1)
+    model.quantizer.switch(rounding)
     optimizer = torch.optim.AdamW(model.parameter_groups(3e-3, 0.01), fused=True)
     noisy = 0.05 * torch.randn(batch, round(16_000 * seconds))
     times = []
@@ -155,7 +157,9 @@ def compare(batch, arguments):
     floor = products_alone(network, frames, 3 * arguments.repeats)
     print(f"{'matrix products alone':27} {frames / floor:10.0f} frames/s   {floor / ours:6.2f} x the time of ours")
     shape = network.settings.states, batch, frames // batch, network.settings.blocks
-    scans = {name: scan for name, (scan, linear) in SIDES.items() if linear is products.linear}
+    scans = {
+        name: scan for name, (scan, linear, rounding) in SIDES.items() if linear is products.linear and not rounding
+    }
     alone = {name: [] for name in scans}
     for _ in range(arguments.repeats + 1):
         for name, scan in scans.items():
