@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ndns.config import Qat
-from ndns.models.quantization import FORGET, Quantizer, integers, rounded, table_sigmoid, weight_exponent
+from ndns.models.quantization import (
+    FORGET,
+    HEADROOM,
+    Quantizer,
+    activation_exponent,
+    integers,
+    rounded,
+    table_sigmoid,
+    weight_exponent,
+)
 
 DTYPES = {"compiled": torch.float32, "torch": torch.float64}
 
@@ -101,3 +110,9 @@ def test_sigmoid_has_the_values_of_the_table_and_the_gradient_of_the_sigmoid(way
     np.testing.assert_allclose(value.detach().numpy(), table_sigmoid(x.detach()).numpy(), atol=1e-7)
     exact = torch.sigmoid(x.detach().double())
     torch.testing.assert_close(x.grad.double(), 3 * exact * (1 - exact), atol=1e-6, rtol=1e-5)
+
+
+@given(st.floats(1e-6, 1e6), st.integers(8, 16))
+def test_observed_values_fit_with_headroom_and_no_finer_grid_would_do(extent, bits):
+    exponent, top = activation_exponent(extent, bits), 2 ** (bits - 1) - 1
+    assert HEADROOM * extent * 2.0**exponent <= top < HEADROOM * extent * 2.0 ** (exponent + 1)

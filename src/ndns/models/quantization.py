@@ -5,6 +5,8 @@ may be clipped; activations are rounded toward minus infinity with an exponent t
 gradients pass straight through.
 """
 
+import math
+
 import torch
 
 from ndns.config import Qat
@@ -72,11 +74,15 @@ def activation_exponent(extent: float, bits: int) -> int:
     >>> activation_exponent(3.0, 16)
     13
     """
-    return int(_activation_exponent(torch.tensor(extent, dtype=torch.float64), bits))
+    return math.frexp(_room(extent, bits))[1] - 1 if extent > 0 else bits - 1
 
 
 def _activation_exponent(extent: torch.Tensor, bits: int) -> torch.Tensor:
-    return torch.where(extent > 0, _floor_log2((2 ** (bits - 1) - 1) / (HEADROOM * extent)), bits - 1)
+    return torch.where(extent > 0, _floor_log2(_room(extent, bits)), bits - 1)
+
+
+def _room(extent: torch.Tensor | float, bits: int) -> torch.Tensor | float:
+    return (2 ** (bits - 1) - 1) / (HEADROOM * extent)
 
 
 def _floor_log2(values: torch.Tensor) -> torch.Tensor:
