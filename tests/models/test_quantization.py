@@ -78,6 +78,14 @@ def test_weights_of_nothing_but_zeros_have_the_finest_grid():
         assert rounded(torch.zeros(2, 3, dtype=dtype), 8).tolist() == [[0.0] * 3] * 2
 
 
+def test_a_weight_halfway_above_the_largest_integer_does_not_fit():
+    for dtype in DTYPES.values():
+        assert (
+            weight_exponent(torch.tensor([127.5], dtype=dtype), 8) == -1
+        )  # would be 128; as good as 127 at exponent 0
+        assert weight_exponent(torch.tensor([127.25], dtype=dtype), 8) == 0
+
+
 @given(st.integers(0, 2**32 - 1), st.floats(1e-3, 1e3), st.integers(8, 16), st.sampled_from([*DTYPES]))
 def test_activations_are_rounded_down_within_their_bits(seed, extent, bits, way):
     rng = np.random.default_rng(seed)
