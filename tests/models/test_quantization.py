@@ -80,9 +80,8 @@ def test_weights_of_nothing_but_zeros_have_the_finest_grid():
 
 def test_a_weight_halfway_above_the_largest_integer_does_not_fit():
     for dtype in DTYPES.values():
-        assert (
-            weight_exponent(torch.tensor([127.5], dtype=dtype), 8) == -1
-        )  # would be 128; as good as 127 at exponent 0
+        # at exponent 0 it would be 128; at -1 it is 64, as near as 127 is
+        assert weight_exponent(torch.tensor([127.5], dtype=dtype), 8) == -1
         assert weight_exponent(torch.tensor([127.25], dtype=dtype), 8) == 0
 
 

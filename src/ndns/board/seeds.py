@@ -10,6 +10,7 @@ from ndns.board.inputs import System, read_scores, system_named
 from ndns.board.pareto_runs import model_and_seed
 from ndns.errors import UserError
 from ndns.markdown import table
+from ndns.metrics.stats import mean_interval
 
 
 def markdown(results: Path, base: str | None = None) -> str:
@@ -40,8 +41,8 @@ def markdown(results: Path, base: str | None = None) -> str:
 
 def _cell(systems: list[System], base: System | None, column: Column) -> str:
     values = [system.quality[column.key] - (base.quality[column.key] if base else 0) for system in systems]
-    means = [float(value[~np.isnan(value)].mean()) for value in values if not np.isnan(value).all()]
-    if len(means) < len(systems):
+    means = [mean_interval(value).mean for value in values]
+    if None in means:
         return "–"
     signed = bool(base) or column.key.startswith("si_snri")
     mean, low, high = (

@@ -22,12 +22,12 @@ def weight_exponent(weight: torch.Tensor, bits: int, power: torch.Tensor | None,
 
 def nearest(weight: torch.Tensor, exponent: int, bits: int) -> torch.Tensor:
     """Return `round(weight * 2^exponent) / 2^exponent`, the integers clipped to `bits` bits."""
-    return _pass(_nearest, weight, *_grid(exponent, bits))
+    return _pass(_on_grid, weight, *_grid(exponent, bits), False)
 
 
 def floored(x: torch.Tensor, exponent: int, bits: int) -> torch.Tensor:
     """Return `floor(x * 2^exponent) / 2^exponent`, the integers clipped to `bits` bits."""
-    return _pass(_floored, x, *_grid(exponent, bits))
+    return _pass(_on_grid, x, *_grid(exponent, bits), True)
 
 
 def table_sigmoid(x: torch.Tensor) -> torch.Tensor:
@@ -78,21 +78,14 @@ def _weight_exponent(rows, bits, power, finer):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _nearest(values, out, scale, end, start, stop):
+def _on_grid(values, out, scale, end, down, start, stop):
     one = np.float32(1)
     for t in range(values.shape[0]):
         row, into = values[t, start:stop], out[t, start:stop]
         for j in range(stop - start):
-            into[j] = min(max(np.rint(row[j] * scale), -end), end - one) / scale
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _floored(values, out, scale, end, start, stop):
-    one = np.float32(1)
-    for t in range(values.shape[0]):
-        row, into = values[t, start:stop], out[t, start:stop]
-        for j in range(stop - start):
-            into[j] = min(max(np.floor(row[j] * scale), -end), end - one) / scale
+            value = row[j] * scale
+            whole = np.floor(value) if down else np.rint(value)
+            into[j] = min(max(whole, -end), end - one) / scale
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
