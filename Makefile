@@ -18,6 +18,8 @@ FROM ?= quantize
 STAMP := .venv/.installed
 REMOTES := .venv/.remotes
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Every command and test starts Python anew: without kept byte code each would compile the project again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run test test-slurm test-kill clone-check variation check formatted lint dry-runs format setup remotes clean
 

@@ -1,5 +1,6 @@
 """The fingerprint follows imports: it must change with what a stage uses, and with nothing else."""
 
+import ast
 import shutil
 
 import pytest
@@ -42,6 +43,29 @@ def test_a_shared_module_reaches_the_stages_that_import_it(copy):
 
 def test_settings_are_tracked_by_value_not_by_code(copy):
     assert changed(copy / "config.py", ["corpus", "mix", "score"]) == set()
+
+
+def parsed(source):
+    return [ast.unparse(node) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
+def test_imports_of_the_package_are_those_of_the_whole_syntax_tree():
+    for path in sorted(module.PACKAGE.rglob("*.py")):
+        source = path.read_text()
+        assert sorted(map(ast.unparse, module.imports(source))) == sorted(parsed(source)), path
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'def late():\n    """Taken\n    from here on.\n    """\n    from ndns import files\n',
+        "if True:\n    from ndns.audio import (\n        io,  # one\n        stft,\n    )\nimport ndns.mixing\n",
+        "from ndns import files  # (the first\ncalled()\nif True:\n    from ndns import errors\n",
+        "from ndns import files, \\\n    errors\nimport ast\n",
+    ],
+)
+def test_imports_are_found_wherever_they_stand(source):
+    assert sorted(map(ast.unparse, module.imports(source))) == sorted(parsed(source))
 
 
 @pytest.mark.parametrize("stage", ["corpus", "mix", "train", "quantize", "deploy", "score", "cost", "board"])

@@ -5,12 +5,14 @@ stage leaves the results of the others current.
 """
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
 
 from ndns.files import sha256_bytes
 
 PACKAGE = Path(__file__).resolve().parent
+STATEMENT = re.compile(r"^[ \t]*((?:from|import)[ \t](?:[^\n(]*\([^)]*\)|[^\n]*))", re.MULTILINE)
 SETTINGS = ("config.py", "config_peer.py", "config_train.py", "validation.py")
 
 
@@ -41,23 +43,31 @@ def _is_data(path: Path) -> bool:
     return path.is_file() and path.suffix in {".html", ".tex", ".css", ".js", ".csv", ".yaml"}
 
 
+def imports(source: str) -> list[ast.Import | ast.ImportFrom]:
+    """Return the import statements of a source file, wherever they stand.
+
+    Snakemake asks at every start, and to parse whole modules takes five times as long as the lines that begin like an
+    import. Where one of those is none, as a sentence that begins with "from", the whole module is parsed.
+    """
+    try:
+        tree = ast.parse("\n".join(found[1] for found in STATEMENT.finditer(source)))
+    except SyntaxError:
+        tree = ast.parse(source)
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
 @cache
 def _imports(path: Path) -> list[Path]:
-    found: list[Path] = []
     package = path.parent.relative_to(PACKAGE.parent).parts
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    names: set[str] = set()
+    for node in imports(path.read_text(encoding="utf-8")):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
+            names.update(alias.name for alias in node.names)
+        else:
             base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
             module = ".".join(filter(None, [base, node.module]))
-            names = [module, *(f"{module}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        for name in names:
-            if name == "ndns" or name.startswith("ndns."):
-                found.extend(_files(name))
-    return found
+            names.update([module, *(f"{module}.{alias.name}" for alias in node.names)])
+    return [file for name in sorted(names) if name == "ndns" or name.startswith("ndns.") for file in _files(name)]
 
 
 def _files(name: str) -> list[Path]:
