@@ -47,7 +47,8 @@ def restore(
         if dvcfile.MODELS in wanted:
             for source in registry.kept():
                 source.verified()
-        outs = [out["path"] for stage in wanted for out in dvcfile.locked(root)[stage]["outs"]]
+        lock = dvcfile.locked(root)
+        outs = [out["path"] for stage in wanted for out in lock[stage]["outs"]]
         unseen = [path for study in configs for path in _wrong(root, study, outs)] if force else []
         if unseen:  # DVC takes a file of the same size and time for the same
             for path in unseen:
