@@ -1,10 +1,8 @@
 """The shipped programs do on the mixtures of their cards what the cards print: gain, operations, quality."""
 
-import re
 import subprocess
 import sys
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +17,8 @@ from ndns.metrics.si_snr import si_snr_improvement
 from ndns.score.clip import measure
 from ndns.use import registry
 
-REPOSITORY = Path(__file__).parents[2]
+from .cards import QUALITY, REPOSITORY, figures
+
 NAMES = [entry.name for entry in registry.entries()]
 
 
@@ -62,41 +61,28 @@ def heard(clone, mixtures):
     return hear
 
 
-@pytest.fixture(scope="module")
-def printed(clone):
-    """From a shipped model's name and a pattern of a row to the number that the row of its card holds."""
-
-    def find(name, pattern):
-        found = re.search(pattern, (clone / "docs/models" / f"{name}.md").read_text(), re.MULTILINE)
-        assert found, pattern
-        return float(found[1])
-
-    return find
-
-
 @pytest.mark.parametrize("name", NAMES)
-def test_gain_on_the_validation_mixtures_is_the_cards(name, heard, printed, mixtures):
+def test_gain_on_the_validation_mixtures_is_the_cards(name, heard, mixtures):
     _, outputs, _ = heard(name)
     gains = [si_snr_improvement(output, *pair) for output, pair in zip(outputs, mixtures, strict=True)]
     assert len(gains) == 60
-    gain = printed(name, r"^\| SI-SNR, dB \|.*\| ([+-]\d+\.\d\d) \[[^|]*\|$")
-    assert np.mean(gains) == pytest.approx(gain, abs=0.006)
+    assert np.mean(gains) == pytest.approx(float(figures(name)["gain"]), abs=0.006)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_operations_on_the_validation_mixtures_are_the_cards(name, heard, printed):
+def test_operations_on_the_validation_mixtures_are_the_cards(name, heard):
     program, _, activities = heard(name)
     steps = sum(activity.synops_per_step.shape[1] for activity in activities)
     synops = sum(int(activity.synops_per_step.sum()) for activity in activities) / steps
     neurons = sum(layer.neurons for layer in program.layers)
-    counted = printed(name, r"^\| power proxy, events counted \| ([\d.]+) MOps/s \|$")
+    counted = float(figures(name)["counted"])
     assert (synops + 10 * neurons) * RATE / framing(program).hop / 1e6 == pytest.approx(counted, rel=0.003)
 
 
-def test_quality_of_the_default_model_is_the_cards(heard, printed, mixtures):
+def test_quality_of_the_default_model_is_the_cards(heard, mixtures):
     default = NAMES[0]
     outputs = heard(default)[1]
     rows = [measure(output, clean, noisy, Score()) for output, (noisy, clean) in zip(outputs, mixtures, strict=True)]
-    for metric, label in {"ovrl": "DNSMOS OVRL", "bak": "DNSMOS BAK", "pesq": "PESQ", "estoi": "ESTOI"}.items():
-        value = printed(default, rf"^\| {label} \| [^|]*\| (\d\.\d+) \[[^|]*\|[^|]*\|$")
+    for metric in QUALITY:
+        value = float(figures(default)[metric])
         assert np.mean([row[metric] for row in rows]) == pytest.approx(value, abs=0.006), metric
