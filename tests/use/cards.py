@@ -15,19 +15,20 @@ PATTERNS = {
     "formula": r"formula [^|]*\| ([\d.]+) MOps/s",
     "latency": r"^\| latency by the challenge's count \| ([\d.]+) ms",
 }
+SEED = r"^\| \w+-seed(\d+)( \(this one\))? \| ([\d.]+) \[[^|]*\| ([\d.]+) \[[^|]*\|$"
 
 
 def figures(name: str) -> dict:
     """Figures of a model's card as they are printed.
 
-    `bands` are the gains by SNR, the lowest SNR first; `seeds` has gain, OVRL and whether it is this one for each seed of
-    the recipe, and is empty for a recipe with one.
+    `bands` are the gains by SNR, the lowest SNR first; `seeds` has gain, OVRL and whether it is this one for each seed
+    of the recipe, and is empty for a recipe with one.
     """
     card = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
     found = {key: re.search(pattern, card, re.MULTILINE) for key, pattern in PATTERNS.items()}
     missing = [key for key, match in found.items() if not match]
     assert not missing, f"{name}: {missing}"
     bands = re.findall(r"^\| SNR, dB: \S+ to \S+ \| \d+ \| \+([\d.]+) \[", card, re.MULTILINE)
-    runs = re.findall(r"^\| \w+-seed(\d+)( \(this one\))? \| ([\d.]+) \[[^|]*\| ([\d.]+) \[[^|]*\|$", card, re.MULTILINE)
+    runs = re.findall(SEED, card, re.MULTILINE)
     seeds = {seed: (f"+{gain}", ovrl, bool(this)) for seed, this, gain, ovrl in runs}
     return {key: match[1] for key, match in found.items()} | {"bands": bands, "seeds": seeds}

@@ -44,7 +44,8 @@ def test_the_readme_is_the_cards():
     for told in (
         f"`s5-dense-medium` ({_thousands(default)} weights in integers, {_tenths(default['counted'])} M-Ops/s)",
         f"that it never heard by {_tenths(default['gain'])} dB",
-        f"({_thousands(smallest)} weights, {_tenths(smallest['counted'])} M-Ops/s), gains {_tenths(smallest['gain'])} dB",
+        f"({_thousands(smallest)} weights, {_tenths(smallest['counted'])} M-Ops/s), "
+        f"gains {_tenths(smallest['gain'])} dB",
     ):
         assert told in text
 
