@@ -213,7 +213,9 @@ class ImportedModel(Section):
     weights: str = Field(description="file; relative paths count from `--config weights_root=...` or NDNS_WEIGHTS_ROOT")
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="checked before the file is used")
     optional: bool = Field(True, description="a missing file leaves the row out with a message instead of failing")
-    mask_delay: int = Field(1, ge=0, le=8, description="frames by which |STFT| waits for the mask")
+    mask_delay: int | None = Field(
+        None, ge=0, le=8, description="frames by which |STFT| waits for the mask; left out: as the file says, else 1"
+    )
     mode: Literal["lava-0.10", "lava-corrected", "chip24", "chip24-saturate"] = Field(
         "lava-0.10", description="arithmetic of the engine; see ndns.loihi2"
     )

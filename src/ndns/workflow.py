@@ -104,7 +104,8 @@ class Plan:
             return ["--checkpoint"]
         model = self.imported[run]
         hashes = ["--sha256", model.sha256] if model.sha256 else []
-        return [*hashes, "--mask-delay", str(model.mask_delay), "--import"]
+        waiting = [] if model.mask_delay is None else ["--mask-delay", str(model.mask_delay)]
+        return [*hashes, *waiting, "--import"]
 
 
 def plan(config: Mapping, files: Iterable[str | Path] = ()) -> Plan:

@@ -141,7 +141,9 @@ def test_command_sets_the_mask_delay_of_imported_networks_and_checks_the_hash(ra
     from ndns.files import sha256_file
 
     source, out = tmp_path / "network.net", tmp_path / "program.net"
-    netx.write(source, random_program)
+    netx.write(source, dataclasses.replace(random_program, mask_delay=0))
+    CliRunner().invoke(_app(), ["--import", str(source), "--out", str(out)], catch_exceptions=False)
+    assert _same(netx.read(out), dataclasses.replace(random_program, mask_delay=0))
     arguments = ["--import", str(source), "--out", str(out), "--mask-delay", "3", "--sha256"]
     CliRunner().invoke(_app(), [*arguments, sha256_file(source)], catch_exceptions=False)
     assert netx.read(out).mask_delay == 3

@@ -80,6 +80,11 @@ def test_quantize_options(result):
     assert result.quantize_source("released") == ["--sha256", "0" * 64, "--mask-delay", "2", "--import"]
 
 
+def test_an_imported_file_tells_its_own_mask_delay():
+    found = plan({"study": "s", "models": {"shipped": {"weights": "program.net", "optional": False}}})
+    assert found.quantize_source("shipped") == ["--import"]
+
+
 def test_peers_are_scored_but_have_no_program(tmp_path, monkeypatch):
     monkeypatch.setattr("ndns.workflow.find_spec", lambda name: None if name == "pyrnnoise" else True)
     models = {"mask": {"peer": "ideal_ratio_mask"}, "rnnoise": {"peer": "rnnoise"}, "sdnn": {}}

@@ -18,7 +18,8 @@ def command(
     ] = None,
     sha256: Annotated[str | None, typer.Option(help="expected SHA-256 of the imported file")] = None,
     mask_delay: Annotated[
-        int | None, typer.Option(min=0, max=8, help="frames by which |STFT| waits for the mask (imported files)")
+        int | None,
+        typer.Option(min=0, max=8, help="frames by which |STFT| waits for the mask, if not as --import says"),
     ] = None,
     mix: Annotated[Path | None, typer.Option(help="manifest of clips for --parent")] = None,
     parent: Annotated[
