@@ -71,7 +71,7 @@ $(STAMP): envs/requirements.txt envs/no-deps.txt envs/install.sh pyproject.toml
 	touch $@
 
 $(REMOTES): $(STAMP) envs/remotes.txt
-	.venv/bin/python -m pip --disable-pip-version-check install --quiet -r envs/requirements.txt -r envs/remotes.txt
+	.venv/bin/python -m pip --disable-pip-version-check install --quiet --no-deps -r envs/remotes.txt
 	touch $@
 
 clean:
