@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -61,28 +61,34 @@ def heard(clone, mixtures):
     return hear
 
 
+@pytest.fixture(scope="module")
+def printed(clone):
+    """From a shipped model's name to the figures of its card, of the same commit as its program."""
+    return partial(figures, folder=clone / "docs/models")
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_gain_on_the_validation_mixtures_is_the_cards(name, heard, mixtures):
+def test_gain_on_the_validation_mixtures_is_the_cards(name, heard, printed, mixtures):
     _, outputs, _ = heard(name)
     gains = [si_snr_improvement(output, *pair) for output, pair in zip(outputs, mixtures, strict=True)]
     assert len(gains) == 60
-    assert np.mean(gains) == pytest.approx(float(figures(name)["gain"]), abs=0.006)
+    assert np.mean(gains) == pytest.approx(float(printed(name)["gain"]), abs=0.006)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_operations_on_the_validation_mixtures_are_the_cards(name, heard):
+def test_operations_on_the_validation_mixtures_are_the_cards(name, heard, printed):
     program, _, activities = heard(name)
     steps = sum(activity.synops_per_step.shape[1] for activity in activities)
     synops = sum(int(activity.synops_per_step.sum()) for activity in activities) / steps
     neurons = sum(layer.neurons for layer in program.layers)
-    counted = float(figures(name)["counted"])
+    counted = float(printed(name)["counted"])
     assert (synops + 10 * neurons) * RATE / framing(program).hop / 1e6 == pytest.approx(counted, rel=0.003)
 
 
-def test_quality_of_the_default_model_is_the_cards(heard, mixtures):
+def test_quality_of_the_default_model_is_the_cards(heard, printed, mixtures):
     default = NAMES[0]
     outputs = heard(default)[1]
     rows = [measure(output, clean, noisy, Score()) for output, (noisy, clean) in zip(outputs, mixtures, strict=True)]
     for metric in QUALITY:
-        value = float(figures(default)[metric])
+        value = float(printed(default)[metric])
         assert np.mean([row[metric] for row in rows]) == pytest.approx(value, abs=0.006), metric
