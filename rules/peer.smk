@@ -1,6 +1,6 @@
 """Purpose: other denoisers on the noisy validation clips, timed on one core.
 
-INPUTS: the file named by `models.<name>.weights` (if the peer has one), results/<study>/mix/val.csv and its shards
+INPUTS: weights, script, module or recordings that `models.<name>` names, results/<study>/mix/val.csv and its shards
 OUTPUTS: results/<study>/deploy/<run>/manifest.csv, clips/<clip>.flac; results/<study>/cost/<run>/cost.json
 """
 
@@ -9,7 +9,7 @@ rule peer:
     input:
         mix=f"{RESULTS}/mix/val.csv",
         shards=SHARDS["val"],
-        weights=lambda w: PLAN.peers[w.run].weights or [],
+        files=lambda w: PLAN.peer_files(w.run),
     output:
         manifest=f"{RESULTS}/deploy/{{run}}/manifest.csv",
         cost=f"{RESULTS}/cost/{{run}}/cost.json",

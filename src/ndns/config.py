@@ -62,6 +62,8 @@ class Mix(Section):
     def _whole(self) -> "Mix":
         if self.method != "true_snr" and (self.rooms or self.drift_db):
             raise ValueError(f"rooms and drift_db belong to method true_snr, not to {self.method}")
+        if self.method == "released" and self.seed >= 2**32:
+            raise ValueError("seed: that of method released lies below 4294967296")
         for key in ("snr_db", "level_dbfs") if self.method == "released" else ():
             low, high = getattr(self, key)
             if low % 1 or high % 1 or low >= high:

@@ -40,7 +40,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def disk_problem(error: Exception, path: Path) -> str | None:
-    """Return a sentence if an error while writing `path` is the disk's, None for any other.
+    """Return a sentence if an error while reading or writing `path` is the disk's or the path's, None for any other.
 
     Libraries tell a full disk each in their own way (libsndfile in none), so the space that is left is looked at too.
     """
@@ -48,6 +48,10 @@ def disk_problem(error: Exception, path: Path) -> str | None:
     place = getattr(error, "filename", None) or path
     if number in (errno.EACCES, errno.EPERM):
         return f"{place}: {os.strerror(number)}; mend the permissions of file and folder."
+    if number == errno.EISDIR:
+        return f"{path}: is a folder; name a file."
+    if number == errno.ENOTDIR:
+        return f"{path}: passes through a file as if it were a folder; mend the path."
     if number == errno.EROFS:
         return f"{path}: lies on a read-only file system; make it writable or choose another folder."
     full = number in (errno.ENOSPC, errno.EDQUOT) or (not isinstance(error, UserError) and _free(path) < FULL)

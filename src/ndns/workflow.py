@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from ndns.audio.names import recordings
 from ndns.config import FolderCorpus, ImportedModel, Peer, Section, Study, TrainedModel, study_from
 from ndns.config_peer import ADDED
 from ndns.errors import UserError
@@ -61,6 +62,21 @@ class Plan:
     def mode(self, run: str) -> str:
         """Arithmetic of a deployed run."""
         return self.imported[run].mode if run in self.imported else "lava-0.10"
+
+    def peer_files(self, run: str) -> list[str]:
+        """Files that a peer's clips depend on: weights, what its command or function names, or its recordings.
+
+        Of a function it is its own module, looked for below the working folder; not what that imports.
+        """
+        peer = self.peers[run]
+        module = Path((peer.callable or "").partition(":")[0].replace(".", "/"))
+        named = [*(peer.command or [])[:1], *(word for word in peer.command or [] if "/" in word or "." in word)]
+        if peer.callable:
+            named += [f"{module}.py", str(module / "__init__.py")]
+        if peer.folder and Path(peer.folder).is_dir():
+            named += [str(path) for path in recordings(Path(peer.folder)).values()]
+        found = [name for name in dict.fromkeys(named) if Path(name).is_file()]
+        return [*([peer.weights] if peer.weights else []), *found]
 
     def minutes(self, speed: float, threads: int, attempt: int) -> int:
         """Minutes that a job asks for: validation audio at `speed` x real time a thread, four times over; 30 or more.

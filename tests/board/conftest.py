@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ndns.audio.io import RATE, read, to_pcm16, write_pcm16
+from ndns.board.inputs import CONDITIONS
 from ndns.metrics.si_snr import si_snr
 
 LAYERS = {"input": (257, 512), "hidden1": (512, 512), "hidden2": (512, 257)}
@@ -107,7 +108,7 @@ def build(root: Path, clips: int = 6, seconds: float = 1.5, speech: list[Path] =
                 "p808": 3.1 - share / 2,
                 "estoi": 0.9 - share / 3,
             }
-            scores[name].append({"clip": clip, "snr_db": snr, "level_dbfs": -28, "noise_label": "fan", **quality})
+            scores[name].append({"clip": clip, **{key: mix[-1][key] for key in CONDITIONS}, **quality})
     rows_to(root / "mix/val.csv", mix)
     for name, rows in scores.items():
         rows_to(root / f"score/{name}/scores.csv", rows)

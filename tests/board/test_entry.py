@@ -95,6 +95,18 @@ def test_clips_that_the_program_does_not_give_are_refused_and_nothing_is_left(re
     assert not list(real.root.glob(".entry*"))
 
 
+def test_the_write_up_quotes_the_epoch_whose_weights_were_kept(real, monkeypatch):
+    monkeypatch.setattr(entry, "write_pdf", lambda tex: False)
+    history = real.root / f"train/{RUN}/history.csv"
+    for rows, said in (
+        ("1,12.90,0\n2,12.10,1\n3,12.30,1\n4,12.20,1\n", r"Trained for 4 epochs, best validation SI-SNR 12.30\,dB"),
+        ("1,12.90,0\n2,12.10,0\n", r"Trained for 2 epochs, best validation SI-SNR 12.10\,dB"),
+    ):
+        history.write_text(f"epoch,val_si_snr,settled\n{rows}")
+        write(real)
+        assert said in (real.root / "entry/write_up.tex").read_text()
+
+
 def test_no_program_no_entry(real):
     words = real.options()
     pairs = zip(words[::2], words[1::2], strict=True)

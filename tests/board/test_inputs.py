@@ -79,6 +79,23 @@ def test_scores_of_another_mix_are_refused(study):
         load(study)
 
 
+@pytest.mark.parametrize(("old", "new"), [(",-28,", ",-27,"), (",fan,", ",rain,")])
+def test_scores_of_mixtures_with_other_labels_are_refused(study, old, new):
+    path = study.root / "score/intel_sdnn/scores.csv"
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(UserError, match=r"intel_sdnn/scores.csv: scores other mixtures than those of .*'val_00000'"):
+        load(study)
+
+
+def test_snr_of_a_clip_is_the_one_over_active_speech_where_it_is_known(study):
+    path = study.root / "mix/val.csv"
+    labels = [clip.snr_db for clip in load(study).clips]
+    header, *rows = path.read_text().splitlines()
+    path.write_text("\n".join([f"{header},active_snr_db", *(f"{row},-{index}.5" for index, row in enumerate(rows))]))
+    assert [clip.snr_db for clip in load(study).clips] == [-0.5, -1.5, -2.5, -3.5, -4.5, -5.5]
+    assert labels != [clip.snr_db for clip in load(study).clips]
+
+
 def test_a_cell_that_is_no_number_is_named(study):
     path = study.root / "score/noisy/scores.csv"
     path.write_text(path.read_text().replace(",2.4,", ",good,", 1))

@@ -12,6 +12,8 @@ from ndns.board.pareto_table import Model
 from ndns.errors import UserError
 from ndns.files import read_csv, write_csv
 
+CONDITIONS = {"snr_db": 5.0, "level_dbfs": -20.0, "noise_label": "fan"}
+HEADER = ",".join(["clip", *CONDITIONS, "si_snr"])
 CLIPS = (("a", -1.0), ("b", 1.0))
 """Clips and how many dB theirs is off the mean; the silent clip `c` has no SI-SNR."""
 
@@ -20,8 +22,10 @@ def add(root, run, quality, macs, size=1000, latency=10.0, energy=2.0, gap=0.1):
     """Write what the board reads of one run: clip by clip SI-SNR around `quality` dB, and its costs."""
     for stage in ("quantize", "score", "cost"):
         (root / stage / run).mkdir(parents=True)
+    write_csv(root / "mix/val.csv", [{"clip": clip, **CONDITIONS} for clip in "abc"], ["clip", *CONDITIONS])
     scores = [{"clip": clip, "si_snr": quality + off} for clip, off in CLIPS] + [{"clip": "c", "si_snr": None}]
-    write_csv(root / "score" / run / "scores.csv", scores, ["clip", "si_snr"])
+    scores = [CONDITIONS | row for row in scores]
+    write_csv(root / "score" / run / "scores.csv", scores, ["clip", *CONDITIONS, "si_snr"])
     parent = [
         {"clip": clip, "si_snr_float": quality + gap + off, "si_snr_rounded": quality + gap / 2 + off}
         for clip, off in CLIPS
@@ -113,7 +117,9 @@ def test_figure_shows_each_model_on_both_axes(study, tmp_path):
         ("cost/dense_k050-seed1/cost.json", "{}", "'synops_per_step_events' is missing"),
         ("cost/dense_k050-seed1/cost.json", "{", "not JSON"),
         ("quantize/dense_k050-seed1/parent.csv", "clip,si_snr_float,si_snr_rounded\na,1,1\n", "not those of"),
-        ("score/dense_k050-seed1/scores.csv", "clip,si_snr\na,loud\n", "run the stage that wrote it again"),
+        ("score/dense_k050-seed1/scores.csv", f"{HEADER}\na,5.0,-20.0,fan,loud\n", "run the stage that wrote it again"),
+        ("score/dense_k050-seed1/scores.csv", f"{HEADER}\na,5.5,-20.0,fan,1\n", "'a' has other labels"),
+        ("score/dense_k050-seed1/scores.csv", f"{HEADER}\nd,5.0,-20.0,fan,1\n", "'d' has other labels"),
     ],
 )
 def test_wrong_input_gets_a_sentence_and_leaves_nothing(study, tmp_path, file, text, says):

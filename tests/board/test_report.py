@@ -378,7 +378,7 @@ def test_systems_without_a_figure_are_named_instead_of_drawn(study):
     path.write_text(json.dumps(found))
     html = render(replace(evidence_of(study), absent={"gtcrn": "the package onnx"}), Board())
     assert "Without a power proxy: intel_sdnn." in html
-    assert "Hear the whole clip first: intel_sdnn." in html
+    assert "Without a latency (unknown, or the whole clip is heard first): intel_sdnn." in html
     assert "hears &lt;all&gt;" in html
     assert "left out: the package onnx is absent" in html
     assert html.count("<title>intel_sdnn: ") == 0

@@ -14,7 +14,7 @@ from ndns.board.cli import app
 from ndns.board.published import published
 from ndns.board.table import COLUMNS, estimate
 from ndns.errors import UserError
-from ndns.files import read_csv
+from ndns.files import read_csv, write_csv
 
 KEYS = [
     *("team", "model", "date", "SI-SNR", "SI-SNRi_data", "SI-SNRi_enc+dec", "MOS_ovrl", "MOS_sig", "MOS_bak"),
@@ -69,6 +69,24 @@ def test_table_holds_means_and_costs(study):
     assert float(rows[2]["power_proxy_ops_s"]) == cost["power_proxy_ops_s"]
     assert float(rows[2]["latency_pipeline_ms"]) == cost["latency"]["pipeline_ms"]
     assert rows[0]["power_proxy_ops_s"] == ""
+
+
+def test_a_mean_over_fewer_clips_says_so(study, capsys):
+    path = study.root / "score/sdnn-seed1/scores.csv"
+    rows = read_csv(path)
+    for row, pesq in zip(rows, ("2.8", "2.2", "1.5", "1.0", "", ""), strict=True):
+        row["pesq"] = pesq
+    write_csv(path, rows, list(rows[0]))
+    board(study)
+    found = {row["system"]: row for row in read_csv(study.root / "board/table.csv")}
+    assert (found["sdnn-seed1"]["pesq"], found["sdnn-seed1"]["pesq_clips"]) == ("1.875", "4")
+    assert (found["sdnn-seed1"]["ovrl_clips"], found["noisy"]["pesq_clips"]) == ("6", "0")
+    assert (study.root / "board/report.html").read_text().count("n = 4") == 1
+    app(["show", str(study.root / "board")], standalone_mode=False)
+    shown = capsys.readouterr().out
+    assert "1.88*" in shown
+    assert "* undefined for some of the clips, which are left out" in shown
+    assert shown.count("*") == 2
 
 
 def test_metricsboard_has_exactly_the_keys_of_the_challenge(study):

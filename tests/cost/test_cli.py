@@ -45,6 +45,20 @@ def test_nothing_is_left_of_a_refused_run(small_run, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["activity.npz"]
 
 
+@pytest.mark.parametrize("command", ["run", "explain"])
+def test_activity_of_other_clips_is_refused(small_run, changed_activity, tmp_path, command):
+    fewer = tmp_path / "val.csv"
+    lines = small_run.mix.read_text().replace("noisy/", f"{small_run.mix.parent}/noisy/").splitlines()
+    fewer.write_text("\n".join(lines[:-1]))
+    other = changed_activity(clips=np.array(["val_00000", "val_00002", "val_00001"]))
+    for mix, activity in ((fewer, small_run.activity), (small_run.mix, other)):
+        words = [small_run.net, "--activity", activity, "--mix", mix, "--out", tmp_path / "out.json"]
+        words += ["--denoised", small_run.denoised] if command == "run" else []
+        with pytest.raises(UserError, match=r"activity\.npz: holds the activity of other clips \(3\) than .*val\.csv"):
+            invoke(command, *words)
+        assert not (tmp_path / "out.json").exists()
+
+
 def test_explain_names_layer_and_core(small_run, tmp_path):
     out = tmp_path / "explain.json"
     arguments = ["explain", small_run.net, "--activity", small_run.activity, "--mix", small_run.mix, "--out", out]

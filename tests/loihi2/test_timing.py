@@ -267,6 +267,7 @@ def write(path, **changes):
 def test_activity_is_read_and_split_by_clip(tmp_path):
     activity = read_activity(write(tmp_path / "a.npz"), {"a": 2, "b": 4})
     assert activity.per_clip(activity.events).tolist() == [[3, 1], [0, 2]]
+    assert activity.clips == ("x", "y")
     assert activity.mean("a") == pytest.approx(4 / 3)
     assert activity.share("a", 2).tolist() == [0.5, 0.5]
     counted = read_activity(write(tmp_path / "b.npz", events_per_neuron_a=np.array([3, 1])), {"a": 2, "b": 4})
@@ -278,6 +279,7 @@ def test_activity_is_read_and_split_by_clip(tmp_path):
     [
         ({"synops": None}, "the array 'synops' is missing"),
         ({"steps": np.array([0, 0]), "events_per_step": np.zeros((2, 0))}, "holds no steps"),
+        ({"clips": np.array(["x"])}, "names 1 clips and has steps of 2"),
         ({"steps": np.array([2, 2])}, r"events_per_step has the shape \(2, 3\)"),
         ({"events": np.array([[3, 0], [1, 3]])}, "events and events_per_step contradict"),
         ({"events_per_neuron_a": np.array([1, 1])}, "events_per_neuron_a and events_per_step contradict"),

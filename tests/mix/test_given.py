@@ -59,6 +59,17 @@ def test_samples_labels_and_lengths(root, tmp_path):
             assert not taken[len(given) :].any()
 
 
+def test_a_clip_that_would_clip_is_named_and_nothing_is_written(root, tmp_path):
+    path = root / "clean" / "clean_fileid_12.wav"
+    soundfile.write(path, np.full(11000, 1.0, np.float32), 16_000, subtype="FLOAT")
+    common = ["--settings", MIX.model_dump_json(), "--manifest", tmp_path / "manifest.csv"]
+    run("plan", *common, "--out", tmp_path / "plan.csv")
+    words = ["render", *common, "--plan", tmp_path / "plan.csv", "--split", "val", "--out", tmp_path / "val"]
+    found = CliRunner().invoke(app, [str(word) for word in words])
+    assert isinstance(found.exception, UserError)
+    assert "deep/noisy/a_snr-2_tl-22_fileid_12.wav: a sample is outside [-1, 1)" in str(found.exception)
+
+
 def test_a_study_of_given_clips_has_no_train(root, tmp_path):
     assert (MIX.clips("train"), MIX.shards("train"), MIX.shards("val")) == (0, [], ["0000", "0001"])
     run("gather", "--out", tmp_path / "train.csv")

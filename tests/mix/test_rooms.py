@@ -84,6 +84,8 @@ def test_clean_is_the_speech_convolved_and_the_snr_is_true(corpus, rooms, made):
 def test_what_cannot_be_is_refused(corpus, rooms, tmp_path):
     with pytest.raises(ValueError, match="rooms and drift_db belong to method true_snr"):
         Mix(method="released", drift_db=3.0)
+    with pytest.raises(ValueError, match="seed: that of method released lies below 4294967296"):
+        Mix(method="released", seed=2**32)
     one = MIX.model_copy(update={"rooms": str(rooms / "a")})
     with pytest.raises(UserError, match=r"mix\.rooms: .* has recordings in 1 folders; two rooms"):
         write_plan(one, read_corpus(corpus.manifest), tmp_path / "plan.csv")

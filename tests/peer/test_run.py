@@ -1,7 +1,9 @@
 """Peers through the corridor: commands, functions, lags, interruptions."""
 
+import importlib
 import json
 import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from ndns.config import Peer
 from ndns.errors import UserError
 from ndns.files import read_csv
 from ndns.metrics.si_snr import si_snr
+from ndns.peer.ideal_ratio_mask import IdealRatioMask
 from ndns.peer.run import run_peer
 
 SCRIPT = """
@@ -82,19 +85,93 @@ def test_function_of_a_module_in_the_working_folder(mix, monkeypatch):
 
 
 def test_interrupted_run_goes_on_without_doing_work_twice(mix, monkeypatch):
+    calls, denoise = [], IdealRatioMask.denoise
+
+    def fragile(self, clip):
+        calls.append(clip.name)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return denoise(self, clip)
+
+    monkeypatch.setattr(IdealRatioMask, "denoise", fragile)
+    with pytest.raises(KeyboardInterrupt):
+        run(mix, peer="ideal_ratio_mask")
+    assert not (mix.parent / "deploy" / "manifest.csv").exists()
+    _, clips, _ = run(mix, peer="ideal_ratio_mask")
+    assert calls == ["c0", "c1", "c1"]
+    _, whole, _ = run(mix, peer="ideal_ratio_mask")
+    np.testing.assert_array_equal(clips[0], whole[0])
+
+
+@pytest.mark.parametrize("changed", ["sound", "clean", "code"])
+def test_finished_clips_of_other_inputs_are_made_again(mix, monkeypatch, changed):
+    calls, denoise = [], IdealRatioMask.denoise
+
+    def fragile(self, clip):
+        calls.append(clip.name)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return denoise(self, clip)
+
+    monkeypatch.setattr(IdealRatioMask, "denoise", fragile)
+    with pytest.raises(KeyboardInterrupt):
+        run(mix, peer="ideal_ratio_mask")
+    if changed == "code":
+        monkeypatch.setattr("ndns.peer.run.fingerprint", lambda stage: "another")
+    else:
+        path = mix.parent / {"sound": "deploy/clips/c0.flac", "clean": "val/clean/c0.flac"}[changed]
+        write_pcm16(path, read_pcm16(path)[::-1].copy())
+    run(mix, peer="ideal_ratio_mask")
+    assert calls == ["c0", "c1", "c0", "c1"]
+
+
+def test_function_that_was_mended_makes_all_clips_again(mix, monkeypatch):
     monkeypatch.chdir(mix.parent)
-    (mix.parent / "my_fragile_module.py").write_text(
+    module = mix.parent / "my_fragile_module.py"
+    module.write_text(
         "calls = []\n\ndef f(samples, rate):\n    calls.append(1)\n"
-        "    if len(calls) == 2:\n        raise KeyboardInterrupt\n"
-        "    return samples\n"
+        "    return 0 * samples if len(calls) < 2 else samples + 1 // 0\n"
     )
     settings = {"peer": "python", "callable": "my_fragile_module:f"}
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(UserError, match=r"failed on c1 \(ZeroDivisionError: .*my_fragile_module\.py:5\); mend"):
         run(mix, **settings)
-    assert not (mix.parent / "deploy" / "manifest.csv").exists()
+    module.write_text("def f(samples, rate):\n    return samples\n")
+    del sys.modules["my_fragile_module"]
+    importlib.invalidate_caches()
     _, clips, _ = run(mix, **settings)
-    assert len(sys.modules["my_fragile_module"].calls) == 3
-    np.testing.assert_array_equal(clips[1], noisy(mix, 1))
+    np.testing.assert_array_equal(clips[0], noisy(mix, 0))
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("def f(samples, rate):\n    return samples.repeat(3)\n", "gave 72000 samples for 24000 of c0"),
+        ("def f(samples, rate):\n    return samples, rate\n", r"failed on c0 \(ValueError"),
+        ("def f(samples, rate:\n", r"its module fails when it is imported \(SyntaxError"),
+        ("f = nothing\n", r"its module fails when it is imported \(NameError: .*py:1\)"),
+    ],
+)
+def test_broken_function_is_named(mix, monkeypatch, source, says):
+    monkeypatch.chdir(mix.parent)
+    name = f"my_broken_module_{zlib.crc32(source.encode())}"
+    (mix.parent / f"{name}.py").write_text(source)
+    with pytest.raises(UserError, match=says):
+        run(mix, peer="python", callable=f"{name}:f")
+    assert not (mix.parent / "cost.json").exists()
+
+
+def test_command_may_say_anything(mix):
+    script = mix.parent / "loud.py"
+    script.write_text(SCRIPT + "sys.stderr.buffer.write(bytes([255, 254]))\n")
+    _, clips, _ = run(mix, peer="command", command=[sys.executable, str(script), "{input}", "{output}"])
+    assert clips[0].any()
+
+
+def test_file_that_is_no_network_is_named(mix):
+    weights = mix.parent / "w.onnx"
+    weights.write_bytes(b"x")
+    with pytest.raises(UserError, match=r"w\.onnx: onnxruntime cannot read it"):
+        run(mix, peer="gtcrn", weights=str(weights))
 
 
 def test_ideal_ratio_mask_is_far_better_than_its_input(mix):

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -123,6 +124,26 @@ def test_wrong_study_is_refused():
 
 def test_named_options():
     assert named("scores", "a/{run}.csv", ["x", "y"]) == ["--scores=x=a/x.csv", "--scores=y=a/y.csv"]
+
+
+def test_a_peer_hears_of_a_change_of_its_own_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("mine.py", "pkg/deep.py", "made/c0.wav", "made/sub/c1.flac", "w.onnx"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_bytes(b"x")
+    models = {
+        "shell": {"peer": "command", "command": ["python", "mine.py", "--fast", "{input}", "{output}"]},
+        "function": {"peer": "python", "callable": "pkg.deep:f"},
+        "done": {"peer": "folder", "folder": "made"},
+        "released": {"peer": "gtcrn", "weights": str(tmp_path / "w.onnx")},
+    }
+    result = plan({"study": "s", "models": models})
+    assert {run: result.peer_files(run) for run in result.peers} == {
+        "shell": ["mine.py"],
+        "function": ["pkg/deep.py"],
+        "done": ["made/c0.wav", "made/sub/c1.flac"],
+        "released": [str(tmp_path / "w.onnx")],
+    }
 
 
 def test_added_rows_are_peers_and_a_clash_of_names_is_refused(tmp_path, monkeypatch):

@@ -167,5 +167,7 @@ def _cell(row: dict[str, Any], column: Column, compared: Sequence[dict[str, Any]
     best = best and text == shown(max(others) if column.better > 0 else min(others), column)
     ends = ""
     if column.key in QUALITY and value is not None:
-        ends = interval(Mean(row["clips"], value, row[f"{column.key}_low"], row[f"{column.key}_high"]), column.decimals)
+        clips = row[f"{column.key}_clips"]
+        ends = interval(Mean(clips, value, row[f"{column.key}_low"], row[f"{column.key}_high"]), column.decimals)
+        ends += f"{', ' * bool(ends)}n = {clips}" * (clips < row["clips"])
     return {"text": text, "interval": ends, "sort": "" if value is None else f"{value:.6g}", "best": best}

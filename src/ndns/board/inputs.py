@@ -12,6 +12,7 @@ from ndns.errors import UserError
 from ndns.files import read_csv, sha256_file
 
 NOISY = "noisy"
+CONDITIONS = ("snr_db", "level_dbfs", "noise_label")
 SI_SNR = ("si_snr", "si_snri_data", "si_snri_encdec", "si_snr_aligned")
 QUALITY = (*SI_SNR, "ovrl", "sig", "bak", "p808", "pesq", "estoi")
 COST = (
@@ -29,7 +30,11 @@ COST = (
 
 @dataclass(frozen=True)
 class Clip:
-    """One validation mixture; `noisy` and `clean` are absolute or relative to the working folder."""
+    """One validation mixture; `noisy` and `clean` are absolute or relative to the working folder.
+
+    `snr_db` is that over active speech where the mixture's manifest has it: the label of the challenge's own synthesis
+    is many dB off. `conditions` are the labels as scores.csv repeats them.
+    """
 
     name: str
     noisy: Path
@@ -38,6 +43,7 @@ class Clip:
     snr_db: float
     level_dbfs: float
     noise_label: str
+    conditions: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -218,7 +224,7 @@ def system_named(evidence: Evidence, name: str, results: Path) -> System:
 
 
 def _clips(mix: Path) -> list[Clip]:
-    rows = read_csv(mix, ["clip", "noisy", "clean", "seconds", "snr_db", "level_dbfs", "noise_label"])
+    rows = read_csv(mix, ["clip", "noisy", "clean", "seconds", *CONDITIONS])
     if not rows:
         raise UserError(f"{mix}: holds no clips; run the mix stage again.")
     return [
@@ -227,25 +233,42 @@ def _clips(mix: Path) -> list[Clip]:
             noisy=mix.parent / row["noisy"],
             clean=mix.parent / row["clean"],
             seconds=_number(row["seconds"], mix, "seconds"),
-            snr_db=_number(row["snr_db"], mix, "snr_db"),
+            snr_db=_number(row.get("active_snr_db") or row["snr_db"], mix, "snr_db"),
             level_dbfs=_number(row["level_dbfs"], mix, "level_dbfs"),
             noise_label=row["noise_label"],
+            conditions=tuple(row[key] for key in CONDITIONS),
         )
         for row in rows
     ]
 
 
 def _quality(path: Path, clips: list[Clip], mix: Path) -> dict[str, np.ndarray]:
-    rows = {row["clip"]: row for row in read_csv(path, ["clip", *QUALITY])}
+    rows = {row["clip"]: row for row in read_csv(path, ["clip", *CONDITIONS, *QUALITY])}
     for clip in clips:
         if clip.name not in rows:
             raise UserError(f"{path}: the clip {clip.name!r} of {mix} is not scored; run the score stage again.")
+        check_conditions(path, rows[clip.name], clip.conditions, mix)
     if len(rows) != len(clips):
         raise UserError(f"{path}: scores {len(rows)} clips but {mix} has {len(clips)}; run the score stage again.")
     return {
         metric: np.array([_number(rows[clip.name][metric] or "nan", path, metric) for clip in clips])
         for metric in QUALITY
     }
+
+
+def check_conditions(path: Path, row: Mapping[str, str], conditions: tuple[str, ...], mix: Path) -> None:
+    """Check that a row of scores.csv is of the mixture whose labels `CONDITIONS` are given.
+
+    Clips of all studies have the same names, so a change of the mixtures leaves old scores that look right.
+
+    Raises:
+        UserError: it is of another.
+    """
+    if tuple(row[key] for key in CONDITIONS) != conditions:
+        raise UserError(
+            f"{path}: scores other mixtures than those of {mix} ({row['clip']!r} has other labels); run the score "
+            "stage again, or remove the folder if the study has no such system any more."
+        )
 
 
 def _cost(path: Path) -> dict[str, Any]:

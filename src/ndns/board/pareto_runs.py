@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ndns.board.inputs import CONDITIONS, check_conditions
 from ndns.errors import UserError
 from ndns.files import read_csv
 
@@ -71,6 +72,11 @@ def read_runs(results: Path) -> list[Run]:
     parents = sorted(results.glob("quantize/*/parent.csv"))
     if not parents:
         raise UserError(f"{results}: holds no quantize/<run>/parent.csv; run `snakemake pareto` for this study.")
+    mix = results / "mix" / "val.csv"
+    labels = {row["clip"]: tuple(row[key] for key in CONDITIONS) for row in read_csv(mix, ("clip", *CONDITIONS))}
+    for path in (results / "score" / parent.parent.name / "scores.csv" for parent in parents):
+        for row in read_csv(path, ("clip", *CONDITIONS)):
+            check_conditions(path, row, labels.get(row["clip"], ()), mix)
     runs = [_run(results, path) for path in parents]
     for run in runs:
         if run.chips.keys() != runs[0].chips.keys():

@@ -98,7 +98,7 @@ def against_power(evidence: Evidence, published: list[Published]) -> tuple[Marku
 
 
 def against_latency(evidence: Evidence, published: list[Published]) -> tuple[Markup, list[str]]:
-    """Return quality against latency as the challenge adds it, and the systems that hear the whole clip first."""
+    """Return quality against latency as the challenge adds it, and the systems that have none."""
     return _against(
         evidence, published, LATENCY, lambda run: (figure(run.cost, "latency.total_ms"), algorithmic_ms(run))
     )

@@ -18,6 +18,7 @@ HEADINGS = {
     "parameters": "params\n×10³",
 }
 """What fits 80 columns; table.csv holds the rest."""
+PARTIAL = "*"
 
 
 def terminal_table(rows: list[dict[str, str]]) -> Table:
@@ -43,7 +44,14 @@ def terminal_table(rows: list[dict[str, str]]) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(Text(row["system"]), *(_cell(row, key, columns[key]) for key in HEADINGS))
+    if any(_partial(row, key) for row in rows for key in HEADINGS):
+        table.caption, table.caption_justify = f"{PARTIAL} undefined for some of the clips, which are left out", "left"
     return table
+
+
+def _partial(row: dict[str, str], key: str) -> bool:
+    """Tell whether a mean is over fewer clips than the table's."""
+    return bool(row[key]) and int(row.get(f"{key}_clips") or row["clips"]) < int(row["clips"])
 
 
 def _cell(row: dict[str, str], key: str, column: Column) -> str:
@@ -51,4 +59,4 @@ def _cell(row: dict[str, str], key: str, column: Column) -> str:
     low, high = row.get(f"{key}_low"), row.get(f"{key}_high")
     if key == "si_snri_data" and low and high and float(high) > float(low):
         text += f" ± {(float(high) - float(low)) / 2:.2f}"
-    return text
+    return text + PARTIAL * _partial(row, key)

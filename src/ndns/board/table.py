@@ -28,7 +28,7 @@ COST_COLUMNS = {
 COLUMNS = [
     "system",
     "clips",
-    *(f"{metric}{end}" for metric in QUALITY for end in ("", "_low", "_high")),
+    *(f"{metric}{end}" for metric in QUALITY for end in ("", "_low", "_high", "_clips")),
     *COST_COLUMNS,
 ]
 
@@ -50,7 +50,7 @@ def rows(evidence: Evidence) -> list[dict[str, Any]]:
 
 
 def write_table(path: Path, evidence: Evidence) -> None:
-    """Write table.csv: one row a system, `<metric>`, `<metric>_low`, `<metric>_high`, then the costs."""
+    """Write table.csv: one row a system, `<metric>`, `_low`, `_high`, `_clips` that have it, then the costs."""
     write_csv(path, rows(evidence), COLUMNS)
 
 
@@ -112,5 +112,5 @@ def _row(system: System, clips: int) -> dict[str, Any]:
 
 def _ends(value: Mean | None) -> Mapping[str, float | None]:
     if value is None:
-        return {"": None, "_low": None, "_high": None}
-    return {"": value.mean, "_low": value.low, "_high": value.high}
+        return {"": None, "_low": None, "_high": None, "_clips": 0}
+    return {"": value.mean, "_low": value.low, "_high": value.high, "_clips": value.clips}

@@ -12,6 +12,7 @@ from ndns.board.sections import leader_of
 from ndns.board.table import estimate, rows
 from ndns.config import Board
 from ndns.files import sha256_file
+from ndns.history import kept_epoch
 
 COLUMNS = {
     "si_snr": "SI-SNR",
@@ -102,7 +103,8 @@ def _cell(row: dict[str, Any], key: str) -> str:
     low, high = row.get(f"{key}_low"), row.get(f"{key}_high")
     if key == "si_snri_data" and row["system"] != NOISY and low is not None and high is not None:
         text += rf" $\pm$ {(high - low) / 2:.2f}"
-    return text
+    clips = row.get(f"{key}_clips", row["clips"])
+    return text + f" ({clips} clips)" * (row[key] is not None and clips < row["clips"])
 
 
 def _leader(run: System) -> dict[str, str]:
@@ -127,14 +129,14 @@ def _model(run: System) -> dict[str, Any]:
         {"name": layer["name"], "neurons": layer["neurons"], "rate": f"{100 * layer['event_rate']:.1f}"}
         for layer in figure(run.cost, "layers") or []
     ]
-    best = [float(row["val_si_snr"]) for row in run.history if row.get("val_si_snr")]
+    best = (kept_epoch(run.history) or {}).get("val_si_snr")
     return {
         "name": run.name,
         "parameters": f"{figure(run.cost, 'parameters') or 0:,}".replace(",", r"\,"),
         "size": _figure(run, "size_kb", 1),
         "step": f"{1000 * run.cost['step_s']:g}",
         "layers": layers if len(layers) <= 6 else [],
-        "training": {"epochs": len(run.history), "best": f"{max(best):.2f}"} if best else None,
+        "training": {"epochs": len(run.history), "best": f"{float(best):.2f}"} if best else None,
         "sha256": sha256_file(run.program),
     }
 

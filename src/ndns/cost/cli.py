@@ -27,12 +27,14 @@ def run(
 ) -> None:
     """Write cost.json: the challenge's proxies, size and latency, and Loihi 2 under each scenario."""
     from ndns.config import Cost, settings_from
-    from ndns.cost.report import clips_of, cost
+    from ndns.cost.report import check_clips, clips_of, cost
     from ndns.files import write_json
 
     section = settings_from(settings, Cost)
     network, did = _read(program, activity)
-    write_json(out, cost(network, did, clips_of(mix, denoised), section))
+    clips = clips_of(mix, denoised)
+    check_clips(did, [clip.name for clip in clips], activity, mix)
+    write_json(out, cost(network, did, clips, section))
 
 
 @app.command()
@@ -115,6 +117,7 @@ def _placed(program: Path, activity: Path | None, mix: Path | None, scenario: st
     """Return a program with what it did, and its placement."""
     from ndns.config import Cost, settings_from
     from ndns.cost.chip import chip_of
+    from ndns.cost.report import check_clips
     from ndns.errors import UserError
     from ndns.files import read_csv
     from ndns.loihi2 import netx
@@ -129,6 +132,9 @@ def _placed(program: Path, activity: Path | None, mix: Path | None, scenario: st
         did = worst_case(network)
     else:
         network, did = _read(program, activity)
-    noisy = [mix.parent / row["noisy"] for row in read_csv(mix, ("clip", "noisy"))] if mix else []
+    rows = read_csv(mix, ("clip", "noisy")) if mix else []
+    if mix and activity:
+        check_clips(did, [row["clip"] for row in rows], activity, mix)
+    noisy = [mix.parent / row["noisy"] for row in rows]
     chip = chip_of(network, did, noisy, section)
     return chip, chip.placed(load(scenario), section.chips, objective)

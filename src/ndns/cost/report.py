@@ -50,6 +50,19 @@ def clips_of(mix: Path, denoised: Path) -> list[Clip]:
     return [Clip(row["clip"], mix.parent / row["noisy"], made[row["clip"]]) for row in rows]
 
 
+def check_clips(activity: Activity, names: Sequence[str], path: Path, mix: Path) -> None:
+    """Check that an activity is of the clips of a mixture manifest, in its order.
+
+    Raises:
+        UserError: it is of others.
+    """
+    if activity.clips != tuple(names):
+        raise UserError(
+            f"{path}: holds the activity of other clips ({len(activity.clips)}) than {mix} names ({len(names)}); "
+            "give that of `ndns deploy` with this manifest."
+        )
+
+
 def cost(program: Program, activity: Activity, clips: Sequence[Clip], settings: Cost) -> dict[str, object]:
     """Return the content of `cost.json`.
 
@@ -162,8 +175,8 @@ def latency_split(program: Program, clips: Sequence[Clip], repeats: int) -> dict
     """Return the challenge's latency in ms: `buffer_ms`, `encdec_ms`, `network_ms`, `total_ms`; and `pipeline_ms`.
 
     `network_ms` is the lag of the denoised clips as written, from which `ndns deploy` has removed what the stream lags.
-    `pipeline_ms` is the part of that which the network causes: frames by which |STFT| waits for its mask. Both are 0 or
-    more; the challenge counts the first alone.
+    `pipeline_ms` is the part of that which the network causes: frames by which |STFT| waits for its mask, 0 or
+    more; the challenge counts the first alone, which is negative where a phase runs ahead.
     """
     frames = program.front_end.frames()
     noisy, _ = clips[0].read()

@@ -27,6 +27,7 @@ class Activity:
         events: messages sent, `(layer, step)`.
         synops: non-zero weights met by these messages, `(layer, step)`.
         neurons: messages that each neuron sent, `(neuron,)` by layer; a layer that is not here sends uniformly.
+        clips: names, in order; empty where nothing was heard.
     """
 
     layers: tuple[str, ...]
@@ -34,6 +35,7 @@ class Activity:
     events: np.ndarray
     synops: np.ndarray
     neurons: Mapping[str, np.ndarray] = field(default_factory=dict)
+    clips: tuple[str, ...] = ()
 
     def per_clip(self, values: np.ndarray) -> np.ndarray:
         """Return sums over the steps of each clip, `(..., clip)`, of `(..., step)`."""
@@ -92,12 +94,13 @@ def read_activity(path: str | Path, layers: Mapping[str, int] | None = None) -> 
         raise UserError(f"{path}: no such file; run `ndns deploy` first.") from None
     except (ValueError, OSError, EOFError) as error:
         raise UserError(f"{path}: not an activity file ({' '.join(str(error).split())}).") from None
-    for key in ("layers", "steps", "events", "synops", "events_per_step", "synops_per_step"):
+    for key in ("layers", "clips", "steps", "events", "synops", "events_per_step", "synops_per_step"):
         if key not in arrays:
             raise UserError(f"{path}: the array {key!r} is missing; run `ndns deploy` again.")
     names = tuple(str(name) for name in arrays["layers"])
     neurons = {name: arrays[NEURONS + name] for name in names if NEURONS + name in arrays}
-    activity = Activity(names, arrays["steps"], arrays["events_per_step"], arrays["synops_per_step"], neurons)
+    clips = tuple(str(name) for name in arrays["clips"])
+    activity = Activity(names, arrays["steps"], arrays["events_per_step"], arrays["synops_per_step"], neurons, clips)
     _check(path, activity, arrays, layers)
     return activity
 
@@ -105,6 +108,8 @@ def read_activity(path: str | Path, layers: Mapping[str, int] | None = None) -> 
 def _check(path: str | Path, activity: Activity, arrays: Mapping[str, np.ndarray], layers: Mapping[str, int] | None):
     if layers is not None and activity.layers != tuple(layers):
         raise UserError(f"{path}: holds the layers {list(activity.layers)}, but the program has {list(layers)}.")
+    if len(activity.clips) != len(activity.steps):
+        raise UserError(f"{path}: names {len(activity.clips)} clips and has steps of {len(activity.steps)}.")
     shape = (len(activity.layers), int(activity.steps.sum()))
     if not activity.layers:
         raise UserError(f"{path}: no layer's messages were counted, so there is nothing to cost.")

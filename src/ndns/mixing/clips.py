@@ -106,7 +106,13 @@ class PlanClips:
             raise other_settings(self._plan)
         values = [clip.seconds, clip.snr_db, clip.level_dbfs, "", clip.noise_label]
         about = {"clip": clip.clip, **dict(zip(CONDITIONS, values, strict=True)), "name": row["name"]}
-        streams = (to_pcm16(join(self._root, segments)) for segments in (noisy, clip.speech, clip.noise))
+        try:
+            streams = [to_pcm16(join(self._root, segments)) for segments in (noisy, clip.speech, clip.noise)]
+        except ValueError as error:
+            raise UserError(
+                f"{noisy[0].path}: {error} (its own, or one of its clean speech or noise, at 16 kHz); store the three "
+                "softer by one common factor."
+            ) from None
         return Made(about, Mixture(*streams, level_dbfs=clip.level_dbfs), 0)
 
     @cached_property

@@ -33,6 +33,7 @@ class Facts:
         macs_s: multiply-accumulates of a second of audio, counted densely.
         step_s: time between frames.
         timed: whether the time that `denoise` takes is that of the denoiser.
+        known: whether its settings, weights and this package's code say all that its output depends on.
         oracle: whether it knows the clean speech, so that it bounds the others and is none of them.
         note: what a reader of its row has to know.
     """
@@ -45,6 +46,7 @@ class Facts:
     macs_s: float | None = None
     step_s: float | None = None
     timed: bool = True
+    known: bool = True
     oracle: bool = False
     note: str = ""
 

@@ -23,7 +23,10 @@ class Gtcrn:
         path = checked_weights(settings.weights, settings.sha256, "gtcrn")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime has a class of its own for each cause, none of them public
+            raise UserError(f"{path}: onnxruntime cannot read it ({' '.join(str(error).split())}).") from error
         shapes = {node.name: node.shape for node in self._session.get_inputs()}
         if tuple(shapes) != INPUTS or shapes["mix"] != [1, FRAMES.bins, 1, 2]:
             raise UserError(f"{path}: takes {shapes}, not the frame and caches of streaming GTCRN.")

@@ -16,7 +16,8 @@ from rich.progress import track
 from ndns.audio.io import RATE, limit_to_pcm16, pcm_sha256, read_pcm16, write_pcm16
 from ndns.config import Peer as Settings
 from ndns.errors import UserError
-from ndns.files import read_csv, sha256_bytes, write_csv, write_json
+from ndns.files import read_csv, sha256_bytes, sha256_file, write_csv, write_json
+from ndns.fingerprint import fingerprint
 from ndns.metrics import latency
 from ndns.peer.base import Clip, Peer
 
@@ -51,7 +52,8 @@ def peer_of(settings: Settings) -> Peer:
 def run_peer(settings: Settings, manifest: Path, folder: Path, cost: Path) -> None:
     """Write `manifest.csv` and `clips/<clip>.flac` into `folder`, and the file `cost`.
 
-    Clips run one after the other on one core, so that their times compare; finished ones survive an interruption.
+    Clips run one after the other on one core, so that their times compare. Finished ones survive an interruption, but
+    not those of a system whose code is not known here: it may have been mended since.
 
     Raises:
         UserError: a file is missing or wrong, or a clip name occurs twice.
@@ -64,7 +66,7 @@ def run_peer(settings: Settings, manifest: Path, folder: Path, cost: Path) -> No
         if Path(name).name != name or name.startswith(".") or names.count(name) > 1:
             raise UserError(f"{manifest}: the clip {name!r} occurs twice or is not a plain name.")
     one_core()
-    peer, stamp = peer_of(settings), settings.model_dump_json()
+    peer, stamp = peer_of(settings), _stamp(settings)
     done = [
         _clip(peer, row, manifest.parent, folder, stamp)
         for row in track(rows, "peer", console=Console(stderr=True), disable=not Console(stderr=True).is_terminal)
@@ -96,17 +98,26 @@ def _cpu_s() -> float:
     return time.process_time() + children.ru_utime + children.ru_stime
 
 
+def _stamp(settings: Settings) -> str:
+    """Return settings, code and weights, on which the clips of a peer depend beside the mixtures."""
+    weights = sha256_file(settings.weights) if settings.weights else ""
+    return f"{settings.model_dump_json()} {fingerprint('peer')} {weights}"
+
+
 def _clip(peer: Peer, row: Mapping[str, str], root: Path, folder: Path, stamp: str) -> dict[str, Any]:
     pcm = read_pcm16(root / row["noisy"])
-    stamp = sha256_bytes(f"{stamp} {pcm_sha256(pcm)}".encode())
+    heard = [pcm_sha256(pcm), *([pcm_sha256(read_pcm16(root / row["clean"]))] if peer.facts.oracle else [])]
+    stamp = sha256_bytes(" ".join([stamp, *heard]).encode())
     part, sound = folder / ".parts" / f"{row['clip']}.json", folder / "clips" / f"{row['clip']}.flac"
-    if part.is_file() and sound.is_file():
+    if peer.facts.known and part.is_file() and sound.is_file():
         made = json.loads(part.read_text())
-        if made["stamp"] == stamp:
+        if made["stamp"] == stamp and made["sha256"] == pcm_sha256(read_pcm16(sound)):
             return made
     start = _cpu_s()
     denoised, operations = peer.denoise(Clip(row["clip"], pcm / 32768, root / row["clean"]))
     took = _cpu_s() - start
+    if not np.isfinite(denoised).all():
+        raise UserError(f"peer {type(peer).__name__}: gave NaN or infinite samples for {row['clip']}; mend it.")
     samples, limited = limit_to_pcm16(denoised)
     write_pcm16(sound, samples)
     made = {

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,8 @@ from ndns.peer.base import Clip, Facts, advanced
 
 MISSING_MS = 100
 """How much shorter than its input an output may be (after its delay) before it counts as broken."""
+LONGER_S = 1
+"""How much longer than its input and its delay an output may be: more is another rate, or another clip."""
 
 
 def _facts(settings: Settings) -> Facts:
@@ -30,17 +33,16 @@ def _facts(settings: Settings) -> Facts:
         size_kb=settings.size_kb,
         macs_s=settings.macs_s,
         note=settings.note,
+        known=False,
     )
 
 
 def _aligned(output: np.ndarray, facts: Facts, clip: Clip, name: str) -> np.ndarray:
-    missing = len(clip.noisy) + facts.removed_samples - len(output)
-    if missing - facts.removed_samples > MISSING_MS * RATE / 1000:
+    more = len(output) - len(clip.noisy)
+    if more < -MISSING_MS * RATE / 1000 or more > facts.removed_samples + LONGER_S * RATE:
         raise UserError(
             f"{name}: gave {len(output)} samples for {len(clip.noisy)} of {clip.name}; give the whole clip, {RATE} Hz."
         )
-    if not np.isfinite(output).all():
-        raise UserError(f"{name}: gave NaN or infinite samples for {clip.name}.")
     return advanced(output, facts.removed_samples, len(clip.noisy))
 
 
@@ -59,7 +61,7 @@ class Command:
             write_pcm16(noisy, limit_to_pcm16(clip.noisy)[0])
             words = [word.replace("{input}", str(noisy)).replace("{output}", str(out)) for word in self._arguments]
             try:
-                ended = subprocess.run(words, capture_output=True, text=True, check=False)
+                ended = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
             except OSError as error:
                 raise UserError(f"{name}: cannot be run ({error.strerror}); name an executable.") from None
             if ended.returncode:
@@ -80,7 +82,10 @@ class Python:
 
     def denoise(self, clip: Clip) -> tuple[np.ndarray, dict[str, float]]:
         """Call the function once."""
-        out = np.asarray(self._function(clip.noisy.astype(np.float32), RATE), np.float64)
+        try:
+            out = np.asarray(self._function(clip.noisy.astype(np.float32), RATE), np.float64)
+        except Exception as error:  # of another's code, whatever it raises
+            raise UserError(f"{self._name}: failed on {clip.name} ({said(error)}); mend the function.") from error
         if out.ndim != 1:
             raise UserError(f"{self._name}: returned the shape {out.shape}; return the samples (samples,).")
         return _aligned(out, self.facts, clip, self._name), {}
@@ -114,4 +119,14 @@ def _imported(name: str) -> Callable[[np.ndarray, int], np.ndarray]:
         found = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError) as error:
         raise UserError(f"{name}: cannot be imported ({error}); name it `package.module:function`.") from None
+    except Exception as error:  # of another's module, whatever it raises
+        raise UserError(f"{name}: its module fails when it is imported ({said(error)}); mend it.") from error
     return found
+
+
+def said(error: Exception) -> str:
+    """Return what an error of another's code says on one line, with the place in that code where it arose."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.filename != __file__ and "importlib" not in frame.filename]
+    return f"{text}, {own[-1].filename}:{own[-1].lineno}" if own and not isinstance(error, SyntaxError) else text

@@ -12,6 +12,7 @@ import yaml
 
 from ndns.audio.io import RATE
 from ndns.files import write_text
+from ndns.history import kept_epoch
 from ndns.loihi2.program import Program
 from ndns.markdown import table
 from ndns.metrics.stats import Mean, breakdown, by_condition, mean_interval, paired
@@ -139,8 +140,7 @@ def _recipe(evidence: Evidence) -> str:
     ]
     text.append("```yaml\n" + yaml.safe_dump(chosen, sort_keys=False, allow_unicode=True).rstrip() + "\n```")
     if evidence.history:
-        settled = [row for row in evidence.history if row.get("settled", "1") != "0"] or evidence.history[-1:]
-        best = max(settled, key=lambda row: float(row["val_si_snr"]))
+        best = kept_epoch(evidence.history)
         text.append(
             f"{len(evidence.history)} epochs; the weights are those of epoch {best['epoch']}, whose SI-SNR on the "
             f"validation mixtures was {float(best['val_si_snr']):.2f} dB before they became integers."

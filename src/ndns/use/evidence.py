@@ -120,10 +120,15 @@ def _entry(name: str) -> registry.Entry | None:
 
 
 def _all_scores(folder: Path, run: str) -> dict[str, Scores]:
-    """Return the scores of all systems; those of other clips than the run's are left out."""
+    """Return the scores of all systems; those of other clips or mixtures than the run's are left out."""
     own = _scores(folder / run / "scores.csv")
     found = {path.parent.name: _scores(path) for path in sorted(folder.glob("*/scores.csv"))}
-    return {name: rows for name, rows in found.items() if rows.keys() == own.keys()}
+    return {name: rows for name, rows in found.items() if _labels(rows) == _labels(own)}
+
+
+def _labels(rows: Scores) -> dict[str, tuple[Any, ...]]:
+    """Return clip -> what tells its mixture from others of the same name."""
+    return {clip: (row["snr_db"], row["level_dbfs"], row["noise_label"]) for clip, row in rows.items()}
 
 
 def _scores(path: Path) -> Scores:
