@@ -67,7 +67,7 @@ def _imports(path: Path) -> list[Path]:
             base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
             module = ".".join(filter(None, [base, node.module]))
             names.update([module, *(f"{module}.{alias.name}" for alias in node.names)])
-    return [file for name in sorted(names) if name == "ndns" or name.startswith("ndns.") for file in _files(name)]
+    return [file for name in names if name == "ndns" or name.startswith("ndns.") for file in _files(name)]
 
 
 def _files(name: str) -> list[Path]:
