@@ -24,6 +24,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: run test test-slurm test-kill clone-check variation check formatted lint dry-runs format setup remotes clean
 
 run: setup
+	@test -f config/$(STUDY).yaml || { echo "config/$(STUDY).yaml: no such study; name one: STUDY=mini" >&2; exit 2; }
 	snakemake --cores $(CORES) --configfile config/$(STUDY).yaml
 	ndns board show results/$(STUDY)/board
 

@@ -212,7 +212,9 @@ class TrainedModel(Section):
 class ImportedModel(Section):
     """A network that somebody else trained: `network.net` (netx) or `network.pt` (slayer state dict)."""
 
-    weights: str = Field(description="file; relative paths count from `--config weights_root=...` or NDNS_WEIGHTS_ROOT")
+    weights: str = Field(
+        description="file; a relative path counts from `--config weights_root=` or NDNS_WEIGHTS_ROOT; with ./ from here"
+    )
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="checked before the file is used")
     optional: bool = Field(True, description="a missing file leaves the row out with a message instead of failing")
     mask_delay: int | None = Field(
@@ -374,6 +376,6 @@ def settings_from(text: str, kind: Any) -> Any:
 
 
 def _below(root: str, section: Any, key: str) -> Any:
-    if isinstance(section, Mapping) and isinstance(section.get(key), str):
+    if isinstance(section, Mapping) and isinstance(section.get(key), str) and not section[key].startswith("./"):
         return {**section, key: os.path.join(root, section[key])}
     return section

@@ -14,6 +14,8 @@ from ndns.board.added import add, read_added, remove
 from ndns.board.cli import app
 from ndns.errors import UserError
 from ndns.files import write_csv
+from ndns.peer.base import Clip
+from ndns.peer.yours import Folder
 
 CLIPS = ["val_00000", "val_00001"]
 
@@ -24,6 +26,7 @@ def results(tmp_path):
     rows = [{"clip": clip, "seconds": 1.0} for clip in CLIPS]
     write_csv(tmp_path / "results/toy/mix/val.csv", rows, ["clip", "seconds"])
     (tmp_path / "results/toy/deploy/sdnn").mkdir(parents=True)
+    (tmp_path / "results/toy/train/ours-seed2").mkdir(parents=True)
     return tmp_path / "results/toy"
 
 
@@ -67,12 +70,33 @@ def test_adding_again_replaces_and_removing_leaves_nothing_but_the_recordings(re
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("sdnn", "has a row of this name"), ("noisy", "has a row of this name"), ("My-Row", "small letters")],
+    [
+        ("ours", "has a row of this name"),
+        ("sdnn", "has a row of this name"),
+        ("noisy", "has a row of this name"),
+        ("My-Row", "small letters"),
+    ],
 )
 def test_names(results, denoised, name, said):
     with pytest.raises(UserError, match=said):
         add(results, name, denoised, {})
     assert not (results / "added.yaml").exists()
+
+
+@pytest.mark.parametrize("called", ["val_0000{}.noisy.wav", "en-a_fan_snr3_tl-20_fileid_{}.wav", "fileid_{}.wav"])
+def test_names_of_shards_and_of_exported_clips_do(results, denoised, called):
+    folder = denoised / "exported"
+    folder.mkdir()
+    for number in (0, 1):
+        soundfile.write(folder / called.format(number), np.full(16_000, 0.1 + 0.2 * number), 16_000)
+    entry = add(results, "mine", folder, {})
+    assert entry.sha256 == digest(recordings(folder))
+    clip = Clip("val_00001", np.zeros(16_000), Path("clean.wav"))
+    made, _ = Folder(entry).denoise(clip)
+    np.testing.assert_allclose(made, 0.3, atol=1e-4)
+    (folder / called.format(1)).unlink()
+    with pytest.raises(UserError, match="no recording of val_00001"):
+        add(results, "mine", folder, {})
 
 
 def test_files_that_do_not_match(results, denoised, tmp_path):

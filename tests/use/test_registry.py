@@ -146,6 +146,25 @@ def test_what_cannot_be_added_is_refused(reference, tmp_path_factory):
     assert Path(REGISTRY).read_bytes() == before
 
 
+def test_the_command_adds_networks_only_and_to_the_checkout_where_the_folder_has_no_list(reference, monkeypatch):
+    before = Path(REGISTRY).read_bytes()
+    Path("notes.md").write_text("no network")
+    for program, match in (("notes.md", "notes.md"), ("absent.net", "absent.net: no such file")):
+        with pytest.raises(UserError, match=match):
+            CliRunner().invoke(build(), ["models", "add", "x", "--program", program], catch_exceptions=False)
+    assert Path(REGISTRY).read_bytes() == before
+    assert not Path("reference/models/x").exists()
+    program = Path("results/mini/quantize/intel_sdnn/program.net").resolve()
+    monkeypatch.setattr(registry, "CHECKOUT", reference)
+    (reference / "sub").mkdir()
+    monkeypatch.chdir(reference / "sub")
+    result = CliRunner().invoke(build(), ["models", "add", "x", "--program", str(program)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert not Path("reference").exists()
+    assert [entry.name for entry in entries()] == ["s5-sparse", "sdnn", "x"]
+    assert find("x").verified() == reference / "reference/models/x/program.net"
+
+
 def test_the_command_lists_and_adds(reference):
     def run(*arguments):
         result = CliRunner().invoke(build(), ["models", *arguments], catch_exceptions=False)

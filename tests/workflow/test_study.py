@@ -95,6 +95,10 @@ def test_a_wrong_key_is_named_before_anything_runs(workspace):
     result = workspace.run("--dry-run")
     assert result.returncode != 0
     assert "models.sdnn.network.hiden: unknown key; did you mean 'hidden'?" in result.stdout + result.stderr
+    workspace.configure("study: tiny", "")
+    result = workspace.run("--dry-run")
+    assert result.returncode != 0
+    assert "study: this key is missing; add it." in result.stdout + result.stderr
 
 
 def test_kill_during_mixing_then_the_same_command(finished, workspace):

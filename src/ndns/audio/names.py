@@ -44,6 +44,17 @@ def digest(found: Mapping[str, Path]) -> str:
     return sha256_bytes("".join(f"{name}\0{sha256_file(path)}\n" for name, path in sorted(found.items())).encode())
 
 
+def recording_of(found: Mapping[str, Path], clip: str) -> Path | None:
+    """Return a clip's recording: of its name, as a shard names its noisy file, or as `ndns mix export` numbers it.
+
+    >>> recording_of({"fileid_7": Path("a_snr3_tl-20_fileid_7.wav")}, "val_00007")
+    PosixPath('a_snr3_tl-20_fileid_7.wav')
+    """
+    number = clip.rpartition("_")[2]
+    names = (clip, f"{clip}.noisy", *([f"fileid_{int(number)}"] if number.isdigit() else []))
+    return next((found[name] for name in names if name in found), None)
+
+
 def check_names(found: Mapping[str, Path], clips: Collection[str], folder: Path, manifest: Path) -> None:
     """Check that each clip of a manifest has its recording; further recordings do no harm.
 

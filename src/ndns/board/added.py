@@ -9,7 +9,7 @@ import yaml
 from pydantic import TypeAdapter
 
 from ndns.audio.io import info, read_scaled
-from ndns.audio.names import check_names, digest, recordings
+from ndns.audio.names import check_names, digest, recording_of, recordings
 from ndns.config_peer import ADDED, Peer
 from ndns.errors import UserError
 from ndns.files import read_csv, write_text
@@ -27,7 +27,7 @@ def add(results: Path, name: str, folder: Path, facts: dict[str, Any]) -> Peer:
     Args:
         results: results/<study>.
         name: of the row.
-        folder: one recording a clip, called as the clip is; any rate and channel count.
+        folder: one recording a clip, called as `recording_of` looks for it; any rate and channel count.
         facts: what is known of the system: keys of `Peer`.
 
     Raises:
@@ -41,25 +41,27 @@ def add(results: Path, name: str, folder: Path, facts: dict[str, Any]) -> Peer:
         raise UserError(f"{name!r}: a row's name has small letters, digits and underscores only.")
     known = read_added(results)
     taken = [stage for stage in STAGES if (results / stage / name).exists()]
-    if name == "noisy" or (taken and name not in known):
+    trained = list(results.glob(f"*/{name}-seed[0-9]*"))
+    if name == "noisy" or trained or (taken and name not in known):
         raise UserError(f"{name}: the study has a row of this name; choose another.")
     clips = {row["clip"]: float(row["seconds"]) for row in read_csv(mix, ["clip", "seconds"])}
-    found = recordings(folder)
-    check_names(found, clips, folder, mix)
+    there = recordings(folder)
+    found = {clip: path for clip in clips if (path := recording_of(there, clip))}
+    check_names({**there, **found}, clips, folder, mix)
     delay_s = float(facts.get("delay_ms") or 0.0) / 1000
     for clip, seconds in clips.items():
-        there = info(found[clip])
-        if there.seconds < seconds - SHORT_S:
+        length = info(found[clip]).seconds
+        if length < seconds - SHORT_S:
             raise UserError(
-                f"{found[clip]}: has {there.seconds:.2f} s, but the clip {clip} {seconds:.2f} s; give the whole clip."
+                f"{found[clip]}: has {length:.2f} s, but the clip {clip} {seconds:.2f} s; give the whole clip."
             )
-        if there.seconds > seconds + delay_s + 1:
+        if length > seconds + delay_s + 1:
             raise UserError(
-                f"{found[clip]}: has {there.seconds:.2f} s, but the clip {clip} {seconds:.2f} s; is it another clip?"
+                f"{found[clip]}: has {length:.2f} s, but the clip {clip} {seconds:.2f} s; is it another clip?"
             )
         read_scaled(found[clip])
     given = {key: value for key, value in facts.items() if value is not None}
-    noted = {"peer": "folder", "folder": str(folder.resolve()), "sha256": digest(found), **given}
+    noted = {"peer": "folder", "folder": str(folder.resolve()), "sha256": digest(there), **given}
     entry = validated(TypeAdapter(Peer), noted, [])
     write_added(results, {**known, name: entry.model_dump(exclude_defaults=True)})
     return entry

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ndns.audio.io import RATE, limit_to_pcm16, read_scaled, write_pcm16
-from ndns.audio.names import digest, recordings
+from ndns.audio.names import digest, recording_of, recordings
 from ndns.config import Peer as Settings
 from ndns.errors import UserError
 from ndns.peer.base import Clip, Facts, advanced
@@ -105,9 +105,9 @@ class Folder:
 
     def denoise(self, clip: Clip) -> tuple[np.ndarray, dict[str, float]]:
         """Read what was made of the clip."""
-        if clip.name not in self._files:
+        path = recording_of(self._files, clip.name)
+        if path is None:
             raise UserError(f"{self._root}: no recording of {clip.name}; call the file {clip.name}.wav.")
-        path = self._files[clip.name]
         return _aligned(read_scaled(path).astype(np.float64), self.facts, clip, str(path)), self._operations
 
 

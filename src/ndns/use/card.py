@@ -146,7 +146,10 @@ def _recipe(evidence: Evidence) -> str:
             f"validation mixtures was {float(best['val_si_snr']):.2f} dB before they became integers."
         )
     program = f"results/{evidence.study}/quantize/{evidence.run}/program.net"
-    text.append(f"    snakemake --cores 2 --configfile config/{evidence.config.name} {program}")
+    roots = {"corpus_root": settings.get("corpus", {}).get("kind") == "folder", "more_root": bool(settings.get("more"))}
+    given = "".join(f" {root}=FOLDER" for root, needed in roots.items() if needed)
+    folders = f" --config{given}" if given else ""
+    text.append(f"    snakemake {program} --cores 2 --configfile config/{evidence.config.name}{folders}")
     return "\n\n".join(text)
 
 

@@ -102,16 +102,19 @@ def add(
 ) -> None:
     """Copy a model's files to reference/models/<name>/ and list it, with their hashes, in reference/models.csv.
 
-    Files of an earlier model of this name are replaced; without --checkpoint its checkpoint is deleted. Then `ndns
-    record --models` keeps the files with DVC.
+    That of the working folder, or else of the checkout. Files of an earlier model of this name are replaced; without
+    --checkpoint its checkpoint is deleted. Then `ndns record --models` keeps the files with DVC.
     """
     from ndns.use import registry
+    from ndns.use.model import read_program
 
-    kept = registry.keep(Path(), name, program, "program")
-    weights = registry.keep(Path(), name, checkpoint, "checkpoint") if checkpoint else None
-    registry.add(Path(), name, kept, weights, description)
+    read_program(registry.find(str(program)))
+    root = registry.home(registry.REGISTRY)
+    kept = registry.keep(root, name, program, "program")
+    weights = registry.keep(root, name, checkpoint, "checkpoint") if checkpoint else None
+    registry.add(root, name, kept, weights, description)
     if not weights:
-        registry.drop(Path(), name, "checkpoint")
+        registry.drop(root, name, "checkpoint")
 
 
 @models_app.command()
