@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from ndns.audio.io import read_channels
+from ndns.config import FolderCorpus
 from ndns.corpus import folder, manifest
 from ndns.errors import UserError
 
@@ -65,7 +66,25 @@ def test_odd_names_rates_and_channels(tree, run, tmp_path):
         assert row.seconds == len(samples) / rate
         assert row.label == path.split("/")[1]
     assert line.startswith("mine: 14 recordings, ")
+    assert "labels: 2 train, 1 val)" in line
+    assert "labels: 1 train, 1 val)" in line
     assert json.loads((out / "manifest.json").read_text())["root"] == str(tree)
+
+
+def test_labels_taken_from_names_are_told(tmp_path, capsys):
+    for name in (
+        "speech/ann/a.wav",
+        "speech/val/bob/b.wav",
+        "noise/rain1.wav",
+        "noise/train/rain2.wav",
+        "noise/fan-a.wav",
+    ):
+        sound(tmp_path / "root" / name, len(name))
+    folder.build(FolderCorpus(**settings(tmp_path / "root")), tmp_path / "out", jobs=1)
+    warned = capsys.readouterr().err
+    assert "3 recordings lie directly in their noise folder" in warned
+    assert "count as noise types (fan, rain1, rain2); give each noise type a folder" in warned
+    assert "speech folder" not in warned
 
 
 def test_every_bad_recording_is_skipped_named_and_counted(tree, run, tmp_path, capfd):

@@ -60,6 +60,11 @@ def test_manifest_without_split_and_licence_columns(tmp_path):
     assert from_manifest(tmp_path, "m.csv")[0] == [Source("a.wav", "speech", "s")]
 
 
+def test_a_manifest_that_is_not_there_says_what_else_would_do(tmp_path):
+    with pytest.raises(UserError, match=r"MANIFEST\.csv: no such file; write it, or set corpus\.manifest to null"):
+        from_manifest(tmp_path, "MANIFEST.csv")
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [

@@ -12,8 +12,8 @@ from ndns.corpus.inspection import Finding, inspect
 from ndns.corpus.journal import Journal
 from ndns.corpus.manifest import KINDS, OK, SPLITS, Recording
 from ndns.corpus.pool import each
-from ndns.corpus.sources import Source, assign_splits, from_folders, from_manifest
-from ndns.errors import UserError
+from ndns.corpus.sources import Source, assign_splits, from_folders, from_manifest, named_by_file
+from ndns.errors import UserError, some
 from ndns.files import sha256_bytes, sha256_file
 
 WARNINGS = 20
@@ -36,6 +36,8 @@ def build(settings: FolderCorpus, out: Path, jobs: int) -> tuple[list[Recording]
         raise UserError(f"{root}: no speech or noise found; name folders speech and noise, or set corpus.manifest.")
     sources = sorted(assign_splits(sources, settings.seed, settings.val_share), key=lambda source: source.path)
     _warn_of_gaps(sources)
+    if settings.kind == "folder" and settings.manifest is None:
+        _warn_of_names(sources)
     recordings, bad = [], 0
     with closing(_findings(settings, root, sources, out, jobs)) as findings:
         for source, finding in findings:
@@ -130,6 +132,17 @@ def _warn_of_gaps(sources: list[Source]) -> None:
         for kind in KINDS:
             if (split, kind) not in present:
                 _warn(f"no {kind} for {split}: mixing needs speech and noise in both splits.")
+
+
+def _warn_of_names(sources: list[Source]) -> None:
+    for kind, what in (("speech", "speaker"), ("noise", "noise type")):
+        named = [source for source in sources if source.kind == kind and named_by_file(source)]
+        labels = sorted({source.label for source in named})
+        if named:
+            _warn(
+                f"{len(named)} recordings lie directly in their {kind} folder, so their names up to - or _ count as "
+                f"{what}s ({some(labels, 3)}); give each {what} a folder, or one may be in both splits."
+            )
 
 
 def _warn(sentence: str) -> None:

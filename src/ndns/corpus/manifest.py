@@ -68,7 +68,8 @@ def summary_line(name: str, rows: Sequence[Recording], ignored: int) -> str:
     parts = []
     for kind in KINDS:
         of_kind = [row for row in good if row.kind == kind]
-        parts.append(f"{kind} {len(of_kind)} ({_minutes(of_kind):.1f} min)")
+        labels = [f"{len({row.label for row in of_kind if row.split == split})} {split}" for split in SPLITS]
+        parts.append(f"{kind} {len(of_kind)} ({_minutes(of_kind):.1f} min, labels: {', '.join(labels)})")
     bad = Counter(row.status for row in rows if row.status != OK)
     skipped = ", ".join(f"{bad[status]} {status}" for status in BAD if bad[status]) or "none"
     line = f"{name}: {len(good)} recordings, {_minutes(good):.1f} min: {', '.join(parts)}; skipped: {skipped}"

@@ -41,6 +41,11 @@ def from_manifest(root: Path, name: str) -> tuple[list[Source], int]:
             split is neither `train`, `val` nor empty.
     """
     manifest = _inside(root, name, "corpus.manifest")
+    if not manifest.is_file():
+        raise UserError(
+            f"{manifest}: no such file; write it, or set corpus.manifest to null if recordings lie in folders named "
+            "speech and noise."
+        )
     sources: dict[str, Source] = {}
     ignored = 0
     for number, row in enumerate(read_csv(manifest, ("file", "kind", "label")), start=1):
@@ -79,6 +84,11 @@ def from_folders(root: Path) -> tuple[list[Source], int]:
         else:
             sources.append(source)
     return sources, ignored
+
+
+def named_by_file(source: Source) -> bool:
+    """Tell whether the label of a recording found by folder names is the beginning of its own name."""
+    return PurePosixPath(source.path).parts[-2].lower() in (*KIND_FOLDERS, *SPLITS)
 
 
 def assign_splits(sources: list[Source], seed: int, val_share: float) -> list[Source]:
