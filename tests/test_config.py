@@ -67,7 +67,7 @@ def test_roots_come_from_command_line_or_environment(monkeypatch):
     study = study_from({**config, "corpus_root": "/c", "weights_root": "/w"})
     assert (study.corpus.root, study.models["m"].weights) == ("/c", "/w/net/work.net")
     here = study_from({**config, "models": {"m": {"weights": "./net/work.net"}}, "weights_root": "/w"})
-    assert here.models["m"].weights == "./net/work.net"
+    assert here.models["m"].weights == "net/work.net"
     monkeypatch.setenv("NDNS_CORPUS_ROOT", "/e")
     assert study_from(config).corpus.root == "/e"
 

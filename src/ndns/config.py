@@ -351,7 +351,7 @@ def study_from(config: Mapping[str, Any], files: Iterable[str | Path] = ()) -> S
     if roots["more_root"] and isinstance(config.get("more"), list):
         config["more"] = [_below(roots["more_root"], corpus, "root") for corpus in config["more"]]
     models = config.get("models")
-    if roots["weights_root"] and isinstance(models, Mapping):
+    if isinstance(models, Mapping):
         config["models"] = {name: _below(roots["weights_root"], model, "weights") for name, model in models.items()}
     return validated(TypeAdapter(Study), config, list(files))
 
@@ -375,7 +375,9 @@ def settings_from(text: str, kind: Any) -> Any:
     return validated(TypeAdapter(kind), load_yaml(text), [text])
 
 
-def _below(root: str, section: Any, key: str) -> Any:
-    if isinstance(section, Mapping) and isinstance(section.get(key), str) and not section[key].startswith("./"):
-        return {**section, key: os.path.join(root, section[key])}
-    return section
+def _below(root: str | None, section: Any, key: str) -> Any:
+    """Return the section with its path below `root`, or as it is behind a leading `./`."""
+    if not isinstance(section, Mapping) or not isinstance(section.get(key), str):
+        return section
+    path = section[key]
+    return {**section, key: path.removeprefix("./") if path.startswith("./") else os.path.join(root or "", path)}

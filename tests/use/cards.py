@@ -13,6 +13,7 @@ PATTERNS = {
     "weights": r"of them ([\d,]+) non-zero",
     "counted": r"^\| power proxy, events counted \| ([\d.]+) MOps/s \|$",
     "formula": r"formula [^|]*\| ([\d.]+) MOps/s",
+    "wait": r"^\| latency \| ([\d.]+) ms: a frame",
     "latency": r"^\| latency by the challenge's count \| ([\d.]+) ms",
 }
 SEED = r"^\| \w+-seed(\d+)( \(this one\))? \| ([\d.]+) \[[^|]*\| ([\d.]+) \[[^|]*\|$"

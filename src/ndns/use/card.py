@@ -100,7 +100,8 @@ def _facts(evidence: Evidence, program: Program) -> str:
         ("program", f"SHA-256 `{evidence.sha256}`"),
     ]
     if evidence.checkpoint_sha256:
-        rows.append(("checkpoint", f"SHA-256 `{evidence.checkpoint_sha256}`"))
+        there = "" if evidence.checkpoint_kept else ", not in the repository"
+        rows.append(("checkpoint", f"SHA-256 `{evidence.checkpoint_sha256}`{there}"))
     return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {text} |" for name, text in rows)
 
 

@@ -34,6 +34,7 @@ class Evidence:
         description: of the registry, or empty.
         program: its file.
         sha256, checkpoint_sha256: of the files; the second is None without a checkpoint.
+        checkpoint_kept: whether the registry lists the checkpoint too.
         study, run: names.
         config: the study's file of settings.
         settings: its content.
@@ -48,6 +49,7 @@ class Evidence:
     program: Path
     sha256: str
     checkpoint_sha256: str | None
+    checkpoint_kept: bool
     study: str
     run: str
     config: Path
@@ -104,6 +106,7 @@ def read(model: str | None, config: Path | None = None, attributions: list[Path]
         program=made[0],
         sha256=sha256,
         checkpoint_sha256=sha256_file(checkpoint) if checkpoint.is_file() else None,
+        checkpoint_kept=bool(entry and entry.checkpoint),
         study=study,
         run=run,
         config=config,

@@ -185,7 +185,8 @@ def find(model: str | None, checkpoint: bool = False) -> Source:
     if not checkpoint:
         return entry.program
     if entry.checkpoint is None:
-        raise UserError(f"model {entry.name!r}: {REGISTRY} names no checkpoint for it.")
+        kept = ", ".join(each.name for each in listed.values() if each.checkpoint) or "none"
+        raise UserError(f"model {entry.name!r}: its float weights are not kept; models that have them: {kept}.")
     return entry.checkpoint
 
 

@@ -58,13 +58,13 @@ def summary(verification: Verification) -> str:
     """The last line."""
     total, misses = len(verification.outcomes), len(verification.misses)
     reached = Counter(outcome.reached for outcome in verification.outcomes if outcome.holds)
-    levels = ", ".join(f"{reached[level]} {level}" for level in LEVELS if reached[level])
+    levels = ", ".join(f"{level}: {reached[level]}" for level in LEVELS if reached[level])
     where = ""
     if verification.elsewhere:
         where = " Some artifacts were recorded in another environment; their claims for that were asked."
     if misses:
         return f"{misses} of {total} artifacts do not hold what is claimed ({levels or 'none'} reached).{where}"
-    return f"All {total} artifacts hold what is claimed: {levels}.{where}"
+    return f"{total} of {total} artifacts hold what is claimed ({levels}).{where}"
 
 
 def _rows(outcomes: list[Outcome]) -> dict[str, list[Outcome]]:
