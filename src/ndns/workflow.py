@@ -124,6 +124,18 @@ class Plan:
         return [*hashes, *waiting, "--import"]
 
 
+def study_file(study: str, root: Path = Path()) -> Path:
+    """Return the file of settings, relative to `root`, of a study that is named as in config/ or by its path.
+
+    Raises:
+        UserError: no such file.
+    """
+    path = Path(study) if study.endswith((".yaml", ".yml")) else Path("config", f"{study}.yaml")
+    if not (root / path).is_file():
+        raise UserError(f"{path}: no such study; name a file of config/ or the path of a file of settings.")
+    return path
+
+
 def plan(config: Mapping, files: Iterable[str | Path] = ()) -> Plan:
     """Validate a configuration and list its runs.
 

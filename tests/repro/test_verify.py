@@ -157,7 +157,7 @@ def test_what_is_recorded_but_not_stored_is_compared_by_its_hash(checkout):
         (["results/other/mix/plan.csv"], "neither a stage"),
         (["mix", "--from", "score"], "comes after the target's stage, mix"),
         (["--from", "polish"], "--from polish: no such stage"),
-        (["--study", "gone.yaml"], "gone.yaml: no such settings file"),
+        (["--study", "gone.yaml"], "gone.yaml: no such study; name a file of config"),
         (["--claims", "gone.yaml"], "gone.yaml: no such settings file"),
         (["--config", "x"], "--config x: expected key=value"),
     ],

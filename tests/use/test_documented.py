@@ -2,6 +2,9 @@
 
 import pytest
 
+from ndns.board.inputs import read_scores
+from ndns.metrics.stats import mean_interval, paired
+
 from .cards import FOLDER, REPOSITORY, figures
 
 NAMES = sorted(card.stem for card in FOLDER.glob("*.md"))
@@ -12,7 +15,7 @@ def rows_of(name):
     text = (REPOSITORY / "docs/models.md").read_text(encoding="utf-8")
     rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
     cells = [[cell.strip().replace("**", "") for cell in row] for row in rows]
-    return [row[1:] for row in cells if row[0] == f"`{name}`"]
+    return [row[1:] for row in cells if row[0] in (f"`{name}`", name)]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -24,6 +27,19 @@ def test_the_table_of_models_is_the_cards(name):
     latency = f"{card['latency']} + {more:g}" if more else card["latency"]
     expected = [*(card[key] for key in ("gain", "to_intel", "ovrl", "pesq")), weights, power, latency]
     assert [row for row in rows_of(name) if len(row) == len(expected) and "(" in row[5]] == [expected]
+
+
+@pytest.mark.parametrize("name", [*NAMES, "Intel's SDNN", "GTCRN, float", "noisy"])
+def test_the_table_of_models_follows_from_the_scores_of_each_clip(name):
+    systems = {system.name: system.quality for system in read_scores(REPOSITORY / "reference/shipped").systems}
+    known = {"Intel's SDNN": "intel_sdnn", "GTCRN, float": "gtcrn"}
+    found, intel = systems[known.get(name, name.replace("-", "_"))], systems["intel_sdnn"]
+    ovrl, pesq = (f"{mean_interval(found[metric]).mean:.2f}" for metric in ("ovrl", "pesq"))
+    gain = mean_interval(found["si_snri_data"]).mean
+    less = paired(intel["si_snri_data"], found["si_snri_data"]).difference
+    above = "" if name in ("Intel's SDNN", "noisy") else f"{less.mean:+.2f} [{less.low:+.2f}, {less.high:+.2f}]"
+    expected = [f"{gain:+.2f}" if gain else "0", above, ovrl, pesq]
+    assert expected in [row[:4] for row in rows_of(name)]
 
 
 @pytest.mark.parametrize("name", NAMES)

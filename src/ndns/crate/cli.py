@@ -7,15 +7,16 @@ import typer
 
 
 def command(
-    study: Annotated[Path, typer.Option(help="configuration of the study")] = Path("config/smoke.yaml"),
+    study: Annotated[str, typer.Option(help="name in config/, or a file of settings")] = "smoke",
     config: Annotated[list[str] | None, typer.Option(help="key=value, as for snakemake --config")] = None,
 ) -> None:
     """Write results/<study>/ro-crate-metadata.json: jobs, commands, parameters, hashes, environments, commits."""
     from ndns.crate.build import write_crate
     from ndns.validation import load_yaml
     from ndns.verify.targets import absolute
-    from ndns.workflow import plan
+    from ndns.workflow import plan, study_file
 
     overrides = dict(absolute(pair) for pair in config or [])
-    path = write_crate(Path.cwd(), plan({**load_yaml(study), **overrides}, [study]))
+    settings = study_file(study)
+    path = write_crate(Path.cwd(), plan({**load_yaml(settings), **overrides}, [settings]))
     print(path.relative_to(Path.cwd()))

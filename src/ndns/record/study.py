@@ -10,7 +10,7 @@ from ndns.record.graph import Graph, graph
 from ndns.record.jobs import Published, load
 from ndns.record.stages import CRATE, JOBS, artifact_of, kept
 from ndns.validation import load_yaml
-from ndns.workflow import Plan, plan
+from ndns.workflow import Plan, plan, study_file
 
 OPTIONAL = ("results/{study}/board/pareto.csv", "results/{study}/added.yaml")
 """Files that belong to a study if they are there, though the default target does not ask for them."""
@@ -107,7 +107,4 @@ def find(root: Path, study: str, overrides: dict[str, object] | None = None) -> 
     """
     if not (root / "Snakefile").is_file():
         raise UserError(f"{root.resolve()}: no Snakefile here; run this in a checkout of the project.")
-    path = Path(study) if study.endswith((".yaml", ".yml")) else Path("config", f"{study}.yaml")
-    if not (root / path).is_file():
-        raise UserError(f"{path}: no such study; name a file of config/ or the path of a file of settings.")
-    return Recorded(root, root / path, overrides or {})
+    return Recorded(root, root / study_file(study, root), overrides or {})

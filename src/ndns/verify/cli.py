@@ -6,14 +6,15 @@ from typing import Annotated
 
 import typer
 
-STUDY = Path("config/smoke.yaml")
+STUDY = "smoke"
+NAMED = "name in config/, or a file of settings"
 
 
 def command(
     target: Annotated[
         str, typer.Argument(help="stage, file or folder; it is computed from recorded inputs; none: the whole study")
     ] = "",
-    study: Annotated[Path, typer.Option(help="configuration of the study")] = STUDY,
+    study: Annotated[str, typer.Option(help=NAMED)] = STUDY,
     first: Annotated[str, typer.Option("--from", help="first stage that is computed; earlier ones are taken")] = "",
     config: Annotated[list[str] | None, typer.Option(help="key=value, as for snakemake --config")] = None,
     claims: Annotated[Path, typer.Option(help="what is claimed")] = Path("config/claims.yaml"),
@@ -52,14 +53,15 @@ def _verify(target, study, first, config, claims, jobs, folder, say):
     from ndns.verify.run import Inquiry, begin, verify
     from ndns.verify.scratch import Scratch
     from ndns.verify.targets import absolute, resolve
-    from ndns.workflow import plan
+    from ndns.workflow import plan, study_file
 
     root = Path.cwd()
     overrides = dict(absolute(pair) for pair in config)
-    studied = plan({**load_yaml(study), **overrides}, [study])
+    settings = study_file(study)
+    studied = plan({**load_yaml(settings), **overrides}, [settings])
     aim = resolve(target, first, studied.study.study, studied.study.corpus.name)
     checked = load_claims(claims)
-    copy = Scratch(root, folder, study, [f"{key}={value}" for key, value in overrides.items()], jobs)
+    copy = Scratch(root, folder, settings, [f"{key}={value}" for key, value in overrides.items()], jobs)
     environments = recorded_environments(root, studied.study.study)
     inquiry = Inquiry(root, studied, checked, copy, aim, environments)
     found = begin(studied.study.study, target, STAGES[aim.first], folder)
@@ -68,15 +70,16 @@ def _verify(target, study, first, config, claims, jobs, folder, say):
 
 
 def bands(
-    study: Annotated[Path, typer.Option(help="configuration of a study with several seeds, already run")],
+    study: Annotated[str, typer.Option(help=f"{NAMED}; it has several seeds and was run")],
     claims: Annotated[Path, typer.Option(help="what is claimed")] = Path("config/claims.yaml"),
 ) -> None:
     """Keep the values of a study's seeds in config/bands.csv, for claims of level band."""
     from ndns.validation import load_yaml
     from ndns.verify.band import TABLE, write_bands
     from ndns.verify.claims import load_claims
-    from ndns.workflow import plan
+    from ndns.workflow import plan, study_file
 
-    studied = plan(load_yaml(study), [study])
+    settings = study_file(study)
+    studied = plan(load_yaml(settings), [settings])
     band = next(claim.band for claim in load_claims(claims).claims if claim.band)
     print(f"{TABLE}: {write_bands(Path.cwd(), studied, band)} values of {studied.study.study}")
