@@ -120,7 +120,7 @@ def _data(corpora: list[Corpus]) -> str:
                 said = ", ".join(f"{name} ({mean.clips})" for name, mean in sorted(licences.items()))
                 groups = len({row["label"] for row in own})
                 rows.append((f"{corpus.name}: {kind}, {split}", str(len(own)), str(groups), f"{minutes:.1f}", said))
-    text = table(("corpus", "recordings", "speakers or noise types", "minutes", "licences (recordings)"), rows)
+    text = table(("corpus", "recordings", "labels (speakers, noise types)", "minutes", "licences (recordings)"), rows)
     apart = "No speaker and no noise type is in both splits; `val` was never trained on."
     if shared:
         apart = f"{len(shared)} speakers or noise types are in both splits."
