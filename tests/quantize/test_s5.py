@@ -7,14 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from typer import Typer
+from typer.testing import CliRunner
 
 from ndns import models
+from ndns.config import Qat
 from ndns.errors import UserError
 from ndns.loihi2 import engine, lava_bridge, netx
 from ndns.loihi2.denoiser import Denoiser
 from ndns.models.quantization import weight_exponent
 from ndns.models.s5 import quantized
 from ndns.quantize.checkpoint import quantize_checkpoint
+from ndns.quantize.cli import command
 from ndns.quantize.parent import denoise
 from ndns.quantize.s5 import program_of
 
@@ -198,3 +202,40 @@ def test_a_checkpoint_without_observed_ranges_is_refused(tmp_path):
     models.save(models.build(network("dense").settings), tmp_path / "checkpoint.safetensors")
     with pytest.raises(UserError, match="ranges were observed"):
         quantize_checkpoint(tmp_path / "checkpoint.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("name", "extent", "match"),
+    [
+        ("input", 146.0, "input's range of 146 leaves -1 .* train with more qat.activation_bits"),
+        ("input", 0.09, "input's range of 0.09 leaves 18 .* 0 to 16; train on louder clips"),
+        ("decoder", 250.0, "decoder's range of 250 leaves -2 .* train with more qat.activation_bits"),
+        ("decoder", 1e-8, "decoder's range of 1e-08 leaves 41 .* 0 to 30; train on louder clips"),
+    ],
+)
+def test_a_range_that_no_program_can_hold_is_refused_before_anything_is_written(tmp_path, name, extent, match):
+    source = network("dense_qat")
+    qat = Qat(activation_bits=8 if extent > 1 else 16)
+    net = models.build(source.settings.model_copy(update={"qat": qat}))
+    net.load_state_dict(source.state_dict())
+    net.quantizer.extents[net.quantizer.index[name]] = extent
+    models.save(net, tmp_path / "checkpoint.safetensors")
+    app = Typer()
+    app.command()(command)
+    arguments = ["--checkpoint", str(tmp_path / "checkpoint.safetensors"), "--out", str(tmp_path / "program.net")]
+    with pytest.raises(UserError, match=match):
+        CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert not (tmp_path / "program.net").exists()
+
+
+@pytest.mark.parametrize("extent", [101.0, 0.3])
+def test_the_widest_ranges_that_a_program_can_hold_are_read_back(tmp_path, extent):
+    """101 fits into 8 bits with none below the point, 0.3 into 16 bits with 16."""
+    source = network("dense_qat")
+    net = models.build(source.settings.model_copy(update={"qat": Qat(activation_bits=8 if extent > 1 else 16)})).eval()
+    net.load_state_dict(source.state_dict())
+    net.quantizer.extents[net.quantizer.index["input"]] = extent
+    netx.write(tmp_path / "program.net", program_of(net))
+    again = netx.read(tmp_path / "program.net")
+    assert again.input_exp == (0 if extent > 1 else 16)
+    np.testing.assert_array_equal(again.encode(np.full((33, 1), 1.0)), 1 << again.input_exp)

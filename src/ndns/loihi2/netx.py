@@ -25,7 +25,7 @@ from ndns.files import atomic_path
 from ndns.loihi2.hdf5 import CheckedGroup, open_checked
 from ndns.loihi2.nodes import KINDS, Delta, Node, Sigma, SigmaDelta, Synapse
 from ndns.loihi2.nodes.synapse import MAX_DELAY
-from ndns.loihi2.program import Program
+from ndns.loihi2.program import LARGEST, Program
 
 LARGE = 1000
 """Values from which on an array is stored compressed."""
@@ -215,7 +215,7 @@ def _settings(path: Path, raw: object) -> dict[str, Any]:
         if unknown:
             raise ValueError(f"unknown key {sorted(unknown)[0]!r}")
         values = OPTIONAL | values | {"front_end": FrontEnd(**values["front_end"]), "offset": float(values["offset"])}
-        for key, high in (("mask_delay", 8), ("input_exp", 16), ("output_exp", 30)):
+        for key, high in LARGEST.items():
             if not isinstance(values[key], int) or not 0 <= values[key] <= high:
                 raise ValueError(f"{key} must be an integer from 0 to {high}")
         if not np.isfinite(values["offset"]):

@@ -14,6 +14,8 @@ from ndns.loihi2.nodes.s5_block import SIGMOID_EXP, integer_sigmoid
 
 MASKS = ("relu", "sigmoid")
 LEVELS = ("none", "shift")
+LARGEST = {"mask_delay": 8, "input_exp": 16, "output_exp": 30}
+"""Upper ends of the ranges, from 0, of a program's whole numbers."""
 
 
 @dataclass(frozen=True)

@@ -41,15 +41,15 @@ def command(
         raise UserError("ndns quantize: --parent, --mix and --checkpoint belong together.")
     if out is None and parent is None:
         raise UserError("ndns quantize: nothing to write; give --out or --parent.")
+    if out:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            program = quantize_checkpoint(checkpoint) if checkpoint else import_network(import_, sha256, mask_delay)
+        for warning in caught:
+            print(f"ndns: {warning.message}", file=sys.stderr)
     if parent:
         from ndns.quantize.parent import write_parent
 
         write_parent(checkpoint, mix, parent)
-    if out is None:
-        return
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        program = quantize_checkpoint(checkpoint) if checkpoint else import_network(import_, sha256, mask_delay)
-    for warning in caught:
-        print(f"ndns: {warning.message}", file=sys.stderr)
-    netx.write(out, program)
+    if out:
+        netx.write(out, program)

@@ -9,7 +9,7 @@ from ndns.config import S5 as Settings
 from ndns.errors import UserError
 from ndns.loihi2.nodes.s5 import DiagonalSSM
 from ndns.loihi2.nodes.s5_block import Affine, S5Block
-from ndns.loihi2.program import Program
+from ndns.loihi2.program import LARGEST, Program
 from ndns.models import quantization
 from ndns.models.s5 import S5, TRANSITION_BITS
 
@@ -36,12 +36,18 @@ def convert(tensors: dict[str, np.ndarray], settings: dict[str, Any]) -> Program
 
 @torch.no_grad()
 def program_of(model: S5) -> Program:
-    """Return the integers of a network in evaluation mode."""
+    """Return the integers of a network in evaluation mode.
+
+    Raises:
+        UserError: the range of the input or of the output needs an exponent that a program cannot have.
+    """
     settings, quantizer, sparsifier = model.settings, model.quantizer, model.sparsifier
+    first = _end(quantizer, "input", LARGEST["input_exp"])
+    output = _end(quantizer, "decoder", LARGEST["output_exp"])
     bits = {"weight_bits": quantizer.settings.weight_bits, "message_bits": quantizer.settings.activation_bits}
     stream = quantizer.exponent("residual")
     encoder = _affine(
-        sparsifier.masked("encoder", model.encoder), model.encoder_bias, quantizer.exponent("input"), stream,
+        sparsifier.masked("encoder", model.encoder), model.encoder_bias, first, stream,
         "encoder" in settings.relus, bits,
     )  # fmt: skip
     nodes = [encoder]
@@ -62,14 +68,28 @@ def program_of(model: S5) -> Program:
         )  # fmt: skip
         gate = _affine(w.gate, w.gate_bias, y_exp, min(quantizer.exponent(f"{name}.gate"), 20), False, bits)
         nodes.append(S5Block(ssm, gate, "z" in settings.relus, "residual" in settings.relus))
-    output = quantizer.exponent("decoder")
     decoder = _affine(sparsifier.masked("decoder", model.decoder), model.decoder_bias, stream, output, False, bits)
     names = ("encoder", *(f"block{index}" for index in range(len(model.blocks))), "decoder")
     return Program(
         (*nodes, decoder), names, settings.front_end, settings.offset, mask_delay=0,
-        input_exp=quantizer.exponent("input"), output_exp=output, mask_kind=settings.mask,
+        input_exp=first, output_exp=output, mask_kind=settings.mask,
         level=settings.level,
     )  # fmt: skip
+
+
+def _end(quantizer: quantization.Quantizer, name: str, high: int) -> int:
+    """Return the exponent of the network's input or output, from 0 to `high`."""
+    exponent, bits = quantizer.exponent(name), quantizer.settings.activation_bits
+    if exponent < 0:
+        mend = "train with more qat.activation_bits or on quieter clips."
+    elif exponent > high:
+        mend = "train on louder clips, with level: shift or with fewer qat.activation_bits."
+    else:
+        return exponent
+    raise UserError(
+        f"the {name}'s range of {quantizer.extent(name):.3g} leaves {exponent} of its qat.activation_bits ({bits}) "
+        f"below the point, where a program has 0 to {high}; {mend}"
+    )
 
 
 def _affine(weight, bias, x_exp: int, y_exp: int, relu: bool, bits: dict[str, int]) -> Affine:
