@@ -1,6 +1,5 @@
 """Weights to and from lava-dl slayer: the state dict of the challenge's `train_sdnn.py` (`network.pt`)."""
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,19 +24,31 @@ def load_slayer(path: str | Path, mask_delay: int = 1) -> Sdnn:
     Raises:
         UserError: missing, not a state dict, or not of this network.
     """
-    try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file of weights.") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
-        raise UserError(f"{path}: not a plain state dict of tensors ({reason}); save `network.state_dict()`.") from None
+    state = unpacked(path)
     if not isinstance(state, Mapping):
         raise UserError(f"{path}: holds a {type(state).__name__}, not a state dict; save `network.state_dict()`.")
     try:
         return from_slayer_state_dict(state, mask_delay)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+
+
+def unpacked(path: str | Path) -> object:
+    """Return what `torch.save` wrote, on the CPU, without unpickling objects.
+
+    Raises:
+        UserError: no such file, damaged, or more than tensors and plain containers.
+    """
+    try:
+        return torch.load(path, weights_only=True, map_location="cpu")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file of weights.") from None
+    except Exception as error:  # of nearly any kind: damage may lead torch to call its constructors with anything
+        reason = str(error).strip().splitlines()[0].rstrip(".")[:120] if str(error).strip() else type(error).__name__
+        raise UserError(
+            f"{path}: damaged, or not a state dict of plain tensors ({reason}); fetch it again, or save "
+            "`network.state_dict()`."
+        ) from None
 
 
 def from_slayer_state_dict(state: Mapping[str, torch.Tensor], mask_delay: int = 1) -> Sdnn:

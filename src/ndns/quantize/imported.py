@@ -68,15 +68,11 @@ def _from_slayer(path: Path) -> Program:
 
 
 def _tensors(path: Path) -> dict[str, np.ndarray]:
-    import pickle
-
     import torch
 
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"{path}: not a state dict of plain tensors ({reason[:120]}).") from None
+    from ndns.models.slayer import unpacked
+
+    content = unpacked(path)
     if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
         raise UserError(f"{path}: not a state dict of plain tensors; save network.state_dict() instead.")
     return {str(key): value.detach().to(torch.float32).numpy() for key, value in content.items()}
