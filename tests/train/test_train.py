@@ -50,6 +50,11 @@ def test_loss_falls_and_the_best_epoch_is_kept(mix, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.safetensors", "history.csv"]
 
 
+def test_history_holds_the_rate_that_was_asked_for_though_some_weights_learn_slower(mix, tmp_path):
+    run(mix, tmp_path, epochs=2, network={"kind": "s5", "width": 0.0625, "blocks": 1}, learning_rate=0.004)
+    assert [float(row["learning_rate"]) for row in read_csv(tmp_path / "history.csv")] == [0.004, 0.004]
+
+
 def test_a_seed_repeats_and_another_differs(mix, tmp_path):
     first, again, other = (run(mix, tmp_path / name, seed) for name, seed in (("a", 1), ("b", 1), ("c", 2)))
     assert equal(first, again)

@@ -212,7 +212,7 @@ class Chronicle(lightning.Callback):
     def on_train_epoch_end(self, trainer: lightning.Trainer, learner: Learner) -> None:
         """Append to the history, then save."""
         seen = learner.averages()
-        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        rate = max(group["lr"] for group in trainer.optimizers[0].param_groups)
         names = ["train_loss", "train_si_snr", "val_loss", "val_si_snr"]
         row = {"epoch": trainer.current_epoch + 1, **{name: seen[name] for name in names}, "learning_rate": rate}
         row |= {name: value for name, value in seen.items() if name.startswith("rate_")}
