@@ -101,3 +101,15 @@ def test_observed_synapses_give_the_networks_output(model):
     raw = observed.currents[2].double().cumsum(1).transpose(1, 2).float()
     torch.testing.assert_close(raw, model.mask_output(magnitude), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(denoised, model(samples).denoised, atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_observed_output_is_the_networks_for_every_mask_delay(model):
+    samples = torch.from_numpy(np.random.default_rng(6).standard_normal((2, 8000)).astype(np.float32) / 8)
+    outputs = []
+    for mask_delay in (0, 1, 3):
+        other = Sdnn(model.settings.model_copy(update={"mask_delay": mask_delay}))
+        other.load_state_dict(model.state_dict())
+        outputs.append(Observed(other)(samples))
+        torch.testing.assert_close(outputs[-1], other(samples).denoised)
+    assert min((outputs[0] - outputs[1]).abs().max(), (outputs[2] - outputs[1]).abs().max()) > 0.01

@@ -22,7 +22,7 @@ from ndns.audio.io import read_pcm16
 from ndns.files import read_csv
 from ndns.metrics.power_proxy import synops_per_step
 from ndns.metrics.si_snr import si_snr
-from ndns.models.frontend import masked_istft, moduli, stft
+from ndns.models.frontend import moduli, stft
 from ndns.models.sdnn import LAYERS, Sdnn
 from ndns.models.sigma_delta import quantise_weight
 
@@ -84,7 +84,11 @@ class Observed(torch.nn.Module):
 
     @torch.no_grad()
     def forward(self, noisy: torch.Tensor) -> torch.Tensor:
-        """Denoise `(batch, samples)`; `currents` keeps what the synapses gave, `(batch, frame, neuron)` each."""
+        """Denoise `(batch, samples)` as the network does; `currents` keeps what the synapses gave.
+
+        They are `(batch, frame, neuron)` each, of the clip's own frames: silence that is heard after it while masks
+        are awaited is not counted.
+        """
         model = self._model[0]
         magnitude = moduli(stft(noisy, model.front_end))
         sent = model.events(magnitude)
@@ -92,9 +96,7 @@ class Observed(torch.nn.Module):
             synapse(module(sent[name].transpose(1, 2)))
             for name, module, synapse in zip(LAYERS, self.messages, self.synapses, strict=True)
         ]
-        raw = model.mask_output(magnitude)
-        spectra = stft(noisy, model.front_end)
-        return masked_istft(spectra, torch.relu(raw + 1), noisy.shape[-1], model.front_end)
+        return model(noisy).denoised
 
 
 def benchmark(model: Sdnn, manifest: Path) -> dict[str, Any]:
