@@ -1,5 +1,7 @@
 """Sparse S5: initial values, streaming, folding, pruning, quantization in training."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -216,9 +218,38 @@ def test_schedule_is_cubic():
         assert sparsifier.mask_w.float().mean().item() == pytest.approx(kept, abs=0.002)
 
 
+def _pruned_in(steps: int, end: float = 0.75, cut: int | None = None) -> tuple[list[float], Sparsifier]:
+    """Return the density after each step of a training whose weights wander, resumed before step `cut`."""
+    generator = torch.Generator().manual_seed(4)
+    settings, weight = Sparsity(density=0.1, end=end), torch.randn(60, 50, generator=generator)
+    sparsifier, densities = Sparsifier({"w": (60, 50)}, settings), []
+    for step in range(steps):
+        if step == cut:
+            state = sparsifier.state_dict()
+            sparsifier = Sparsifier({"w": (60, 50)}, settings)
+            sparsifier.load_state_dict(state)
+        sparsifier.update(step / steps, {"w": weight})
+        densities.append(sparsifier.mask_w.float().mean().item())
+        weight += 0.1 * torch.randn(60, 50, generator=generator)
+    return densities, sparsifier
+
+
+@pytest.mark.parametrize("steps", [4, 5, 8, 11, 14, 200])
+def test_every_training_meets_its_density_once_its_end_is_reached(steps):
+    densities, _ = _pruned_in(steps)
+    assert densities[math.ceil(0.75 * steps) :] == pytest.approx([0.1] * (steps - math.ceil(0.75 * steps)))
+
+
+@pytest.mark.parametrize("cut", range(1, 11))
+def test_a_resumed_training_prunes_as_the_whole_one(cut):
+    whole, resumed = _pruned_in(11), _pruned_in(11, cut=cut)
+    assert whole[0] == resumed[0]
+    assert torch.equal(whole[1].mask_w, resumed[1].mask_w)
+
+
 def test_the_largest_complex_entries_are_kept_together():
     weight = torch.stack([torch.tensor([[3.0, 0.1]]), torch.tensor([[0.0, 0.2]])])
-    assert largest(weight, 0.5).tolist() == [[True, False]]
+    assert largest(weight, 1).tolist() == [[True, False]]
 
 
 def test_wrong_widths_are_refused():

@@ -27,6 +27,7 @@ class Sparsifier(torch.nn.Module):
         if settings:
             self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
             self._calls = 0  # the same number, known without waiting for a GPU
+            self._thinned = False  # whether the masks keep as few weights as they shall in the end
             self.densities = layer_densities(shapes, settings.density, settings.distribution)
             for name, shape in shapes.items():
                 self.register_buffer(_key(name), torch.ones(shape[-2:], dtype=torch.bool))
@@ -42,33 +43,40 @@ class Sparsifier(torch.nn.Module):
     def update(self, progress: float, weights: dict[str, torch.Tensor]) -> None:
         """Set the masks for `progress` in [0, 1]; with `iht` also zero the weights that they drop.
 
-        The density falls from 1 to its target between `start` and `end` as `1 - (1 - density) (1 - (1 - p)^3)`.
+        The density falls from 1 to its target between `start` and `end` as `1 - (1 - density) (1 - (1 - p)^3)`. Masks
+        follow at every `EVERY`th call, and at the first one from `end` on if that density is not yet met.
         """
         if self.settings is None:
             return
         s = self.settings
         p = min(max((progress - s.start) / (s.end - s.start), 0.0), 1.0)
-        pruned = 1 - (1 - p) ** 3
         self.calls += 1
         self._calls += 1
-        if self._calls % EVERY == 1 or progress >= 1:
+        if self._calls % EVERY == 1 or progress >= 1 or (p >= 1 and not self._thinned):
+            kept = {name: self._kept(name, p) for name in weights}
             for name, weight in weights.items():
-                keep = 1 - (1 - self.densities[name]) * pruned
-                self.get_buffer(_key(name)).copy_(largest(weight, keep))
+                self.get_buffer(_key(name)).copy_(largest(weight, kept[name]))
+            self._thinned = all(kept[name] <= self._kept(name, 1.0) for name in weights)
         if s.method == "iht":
             for name, weight in weights.items():
                 weight.mul_(self.get_buffer(_key(name)))
+
+    def _kept(self, name: str, p: float) -> int:
+        """Return how many entries of a weight stay at the share `p` of the way to the final density."""
+        share = 1 - (1 - self.densities[name]) * (1 - (1 - p) ** 3)
+        return max(round(share * self.get_buffer(_key(name)).numel()), 1)
 
     def _load_from_state_dict(self, *arguments, **keywords) -> None:
         super()._load_from_state_dict(*arguments, **keywords)
         if self.settings:
             self._calls = int(self.calls)
+            masks = {name: self.get_buffer(_key(name)) for name in self.densities}
+            self._thinned = all(int(mask.sum()) <= self._kept(name, 1.0) for name, mask in masks.items())
 
 
-def largest(weight: torch.Tensor, share: float) -> torch.Tensor:
-    """Return the mask `(rows, columns)` of the `share` of entries that are largest; `(2, rows, columns)` is complex."""
+def largest(weight: torch.Tensor, count: int) -> torch.Tensor:
+    """Return the mask `(rows, columns)` of the `count` largest entries; `(2, rows, columns)` is complex."""
     size = weight.abs() if weight.ndim == 2 else torch.hypot(weight[0], weight[1])
-    count = max(round(share * size.numel()), 1)
     if count >= size.numel():
         return torch.ones_like(size, dtype=torch.bool)
     threshold = torch.kthvalue(size.flatten(), size.numel() - count).values
