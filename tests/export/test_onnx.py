@@ -81,6 +81,18 @@ def test_masks_equal_torch_frame_by_frame_and_as_a_clip(networks, name):
     close(runner(model, "mask", "clip").run(magnitudes), expected, model)
 
 
+def test_levels_next_to_powers_of_two_equal_torch(networks):
+    """2^k itself, and the float32 numbers beside it."""
+    model = networks["s5_bounded"]
+    assert model.settings.level == "shift"
+    step = runner(model, "mask", "step")
+    for power in np.exp2(np.arange(-9, 12, dtype=np.float32)):
+        for level in (np.nextafter(power, np.float32(0)), power, np.nextafter(power, np.float32(1e9))):
+            step.reset()
+            magnitudes = np.full((3, 33), level, np.float32)
+            close(step.rows(magnitudes), masks(model, magnitudes), model)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_samples_equal_torch_between_numpys_transforms(networks, name):
     model, noisy = networks[name], samples(150)

@@ -45,17 +45,24 @@ def _s5(builder: Builder, model: S5, magnitude: str) -> str:
 
 
 def _leveled(b: Builder, model: S5, magnitude: str) -> str:
-    """|STFT| over its running level, a power of two: `ndns.models.level`."""
+    """|STFT| over its running level, a power of two: `ndns.models.level`.
+
+    The logarithm of a power of two may come out on either side of its whole number, so half is taken off and what
+    that costs is seen by a comparison; the mean is divided once, as torch does it.
+    """
     bins = model.front_end.frames().bins
     total, weight = b.state("level_sum", (1,)), b.state("level_weight", (1,))
     kept, one = b.constant([KEPT]), b.constant([1.0])
-    after = b.add(b.multiply(kept, total), b.product(magnitude, np.full((1, bins), 1 / bins)))
+    mean = b.op("Div", b.product(magnitude, np.ones((1, bins), np.float32)), b.constant([bins]))
+    after = b.add(b.multiply(kept, total), mean)
     weight_after = b.add(b.multiply(kept, weight), one)
     b.keep(total, after)
     b.keep(weight, weight_after)
     level = b.op("Max", b.op("Div", after, weight_after), b.constant([FLOOR]))
-    exponent = b.op("Floor", b.op("Div", b.op("Log", level), b.constant([np.log(2.0)])))
-    return b.op("Div", magnitude, b.op("Pow", b.constant([2.0]), exponent))
+    half_less = b.op("Sub", b.op("Div", b.op("Log", level), b.constant([np.log(2.0)])), b.constant([0.5]))
+    power = b.op("Pow", b.constant([2.0]), b.op("Floor", half_less))
+    twice = b.multiply(b.constant([2.0]), power)
+    return b.op("Div", magnitude, b.op("Where", b.op("GreaterOrEqual", level, twice), twice, power))
 
 
 def _s5_block(builder: Builder, rounding: "_Rounding", w, x: str, name: str, relus: frozenset[str]) -> str:
