@@ -160,6 +160,17 @@ def test_crops_longer_than_the_clips_are_named(mix, tmp_path):
         run(mix, tmp_path, crop_seconds=3.0)
 
 
+@pytest.mark.parametrize(
+    ("n_fft", "crop_seconds", "name"),
+    [(32000, None, r"the clips of .*train\.csv \(16000\)"), (512, 0.016, r"train\.crop_seconds \(256\)")],
+)
+def test_clips_that_are_not_longer_than_half_a_frame_are_named(mix, tmp_path, n_fft, crop_seconds, name):
+    network = {"hidden": 4, "front_end": {"n_fft": n_fft, "hop": n_fft // 4}}
+    with pytest.raises(UserError, match=rf"n_fft: half a frame \({n_fft // 2} samples\) is not shorter than {name}"):
+        run(mix, tmp_path, network=network, crop_seconds=crop_seconds)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_loss_that_is_not_a_number_stops_with_its_place(mix, tmp_path):
     with pytest.raises(UserError, match=r"loss is nan in epoch \d+, batch \d+; lower train\.learning_rate"):
         run(mix, tmp_path, epochs=4, learning_rate=1e30, clip_norm=1e30)

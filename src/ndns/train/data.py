@@ -42,10 +42,10 @@ class Clips(Dataset):
         folder = Path(manifest).parent
         self._paths = [(folder / row["noisy"], folder / row["clean"]) for row in rows]
         self._crop, self._seed = crop, seed
-        self._samples = info(self._paths[0][0]).frames
-        check_crop(crop, self._samples, manifest)
+        self.samples = info(self._paths[0][0]).frames
+        check_crop(crop, self.samples, manifest)
         self._held: list[np.ndarray] | None = None
-        if len(rows) * self._samples * 4 < IN_MEMORY_BYTES:
+        if len(rows) * self.samples * 4 < IN_MEMORY_BYTES:
             self._held = [self._read(index) for index in range(len(rows))]
 
     def __len__(self) -> int:
@@ -60,9 +60,9 @@ class Clips(Dataset):
     def _read(self, index: int) -> np.ndarray:
         pair = [read_pcm16(path) for path in self._paths[index]]
         for path, samples in zip(self._paths[index], pair, strict=True):
-            if len(samples) != self._samples:
+            if len(samples) != self.samples:
                 raise UserError(
-                    f"{path}: {len(samples)} samples, the first clip of its manifest has {self._samples}; "
+                    f"{path}: {len(samples)} samples, the first clip of its manifest has {self.samples}; "
                     "delete it and run mix again."
                 )
         return np.stack(pair)

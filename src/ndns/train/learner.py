@@ -3,6 +3,7 @@
 import math
 import os
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -61,9 +62,25 @@ class Learner(lightning.LightningModule):
         else:
             self._train_clips = Clips(sources[0], crop, seed)
         self._val_clips = Clips(val_mix)
+        self._check_lengths(
+            {
+                "train.crop_seconds": crop,
+                f"the clips of {sources[0]}": getattr(self._train_clips, "samples", None),
+                f"the clips of {val_mix}": self._val_clips.samples,
+            }
+        )
         self._graphed = GraphedLoss(network) if settings.graph else None
         self._totals: dict[str, torch.Tensor] = {}
         self._counts = {"train": 0, "val": 0}
+
+    def _check_lengths(self, lengths: Mapping[str, int | None]) -> None:
+        half = self.network.front_end.n_fft // 2
+        for name, samples in lengths.items():
+            if samples is not None and samples <= half:
+                raise UserError(
+                    f"network.front_end.n_fft: half a frame ({half} samples) is not shorter than {name} ({samples}); "
+                    "take a smaller n_fft, or more seconds."
+                )
 
     def configure_optimizers(self) -> dict[str, object]:
         """Return the optimizer with the settings' rate and decay, and the schedule of the rate, step by step."""

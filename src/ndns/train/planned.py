@@ -31,8 +31,8 @@ class PlannedClips(Dataset):
 
     def __init__(self, mix: Mix, plan: Path, manifest: Path, crop: int | None = None, seed: int = 0) -> None:
         self._clips = PlanClips(mix, plan, manifest, "train")
-        self._plan, self._crop, self._seed, self._samples = plan, crop, seed, length(mix.seconds)
-        check_crop(crop, self._samples, plan)
+        self._plan, self._crop, self._seed, self.samples = plan, crop, seed, length(mix.seconds)
+        check_crop(crop, self.samples, plan)
 
     def __len__(self) -> int:
         return len(self._clips)
@@ -42,8 +42,8 @@ class PlannedClips(Dataset):
         epoch, index = item
         made = self._clips[index]
         pair = np.stack([made.mixture.noisy, made.mixture.clean])
-        if pair.shape[1] != self._samples:
+        if pair.shape[1] != self.samples:
             raise UserError(
-                f"{self._plan}: {made.row['clip']} has {pair.shape[1]} samples, not {self._samples}; plan again."
+                f"{self._plan}: {made.row['clip']} has {pair.shape[1]} samples, not {self.samples}; plan again."
             )
         return tensors(pair, self._crop, self._seed, epoch, index)
