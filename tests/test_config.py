@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ndns.config import FolderCorpus, Mix, Study, load_yaml, settings_from, study_from
+from ndns.config import FolderCorpus, Mix, Study, TrainedModel, load_yaml, settings_from, study_from
 from ndns.errors import UserError
 
 CONFIGS = [
@@ -43,6 +43,20 @@ def write(tmp_path, text):
         ("study: a/b\nmodels: {a: {}}\n", r":1: study: "),
         ("models: {a: {}}\n", r"study: this key is missing"),
         ("study: a\nmodels: {}\n", r":2: models: "),
+        ("study: a\nmodels: {m: null}\n", r":2: models\.m: expected keys and values \(found None\)\.$"),
+        ("study: a\nmodels: {m: sdnn}\n", r":2: models\.m: expected keys and values \(found 'sdnn'\)\.$"),
+        ("study: a\nmodels: {m: {network: null}}\n", r"models\.m\.network: expected keys and values \(found None"),
+        ("study: a\nmodels: {m: {network: sdnn}}\n", r"models\.m\.network: expected keys and values \(found 'sdnn"),
+        (
+            "study: a\nmodels:\n  m:\n    network:\n      kind: s6\n",
+            r":5: models\.m\.network\.kind: 's6' is not one of sdnn, s5\.$",
+        ),
+        ("study: a\ncorpus: {kind: x}\nmodels: {m: {}}\n", r":2: corpus\.kind: 'x' is not one of speak, folder"),
+        ("study: a\ncorpus: {}\nmodels: {m: {}}\n", r":2: corpus\.kind: this key is missing; add it\.$"),
+        ("study: a-b\nmodels: {m: {}}\n", r":1: study: use small letters, digits and underscores \(found 'a-b'\)"),
+        ("study: a\nmodels: {A b: {}}\n", r":2: models\.A b: use small letters, digits and underscores"),
+        ("study: a\nmodels: {m: {train: {seeds: [1]}}}\n", r"seeds: unknown key; it belongs to another section\.$"),
+        ("study: a\nmodels: {m: {train: {crop_seconds: 1, fresh: {}}}}\n", r":2: models\.m\.train: crop_seconds crops"),
         ("study: a\nmodels: {a: {network: {front_end: {hop: 100}}}}\n", r":2: models\.a\.network\.front_end.*multiple"),
     ],
 )
@@ -50,6 +64,19 @@ def test_wrong_settings_are_named(tmp_path, text, message):
     config, files = write(tmp_path, text)
     with pytest.raises(UserError, match=message):
         study_from(config, files)
+
+
+def test_only_the_first_of_many_problems_are_named():
+    with pytest.raises(UserError) as caught:
+        study_from({"study": "a", "models": {f"m{index}": {"network": {"thresold": 1}} for index in range(40)}})
+    message = str(caught.value)
+    assert message.count("unknown key; did you mean 'threshold'?") == 3
+    assert message.endswith("And 37 more.")
+
+
+def test_networks_of_a_stages_settings_need_keys():
+    with pytest.raises(UserError, match=r"^network: expected keys and values \(found 3\)\.$"):
+        settings_from('{"network": 3}', TrainedModel)
 
 
 def test_not_yaml(tmp_path):

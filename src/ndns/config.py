@@ -191,8 +191,8 @@ class S5(Section):
         return self
 
 
-def _network_kind(value: object) -> str:
-    return value.get("kind", "sdnn") if isinstance(value, Mapping) else value.kind
+def _network_kind(value: object) -> str | None:
+    return value.get("kind", "sdnn") if isinstance(value, Mapping) else getattr(value, "kind", None)
 
 
 AnyNetwork = Annotated[Annotated[Sdnn, Tag("sdnn")] | Annotated[S5, Tag("s5")], Discriminator(_network_kind)]
@@ -271,7 +271,9 @@ class Fetch(Section):
     partial: bool = Field(False, description="go on without archives that cannot be had; fetched.json names them")
 
 
-def _model_kind(value: object) -> str:
+def _model_kind(value: object) -> str | None:
+    if not isinstance(value, Mapping | Section):
+        return None
     keys = value if isinstance(value, Mapping) else vars(value)
     if "peer" in keys:
         return "peer"

@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ndns.validation import Section
+from ndns.validation import NAME, Section
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
+Name = Annotated[str, Field(pattern=NAME)]
 
 
 class SpeakCorpus(Section):

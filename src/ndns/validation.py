@@ -11,6 +11,10 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from ndns.errors import UserError
 
 T = TypeVar("T")
+NAME = r"^[a-z0-9][a-z0-9_]*$"
+"""What names of studies, models and corpora look like."""
+SHOWN = 3
+"""Problems that a sentence names one by one."""
 
 
 class Section(BaseModel):
@@ -45,7 +49,7 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
 
 
 def validated(adapter: TypeAdapter[T], value: Any, files: list[str | Path]) -> T:
-    """Check a value; the sentence of the error names each wrong key, and its place in `files`.
+    """Check a value; the sentence of the error names the first wrong keys, and their places in `files`.
 
     Raises:
         UserError: an unknown key, a missing key or a wrong value.
@@ -53,27 +57,47 @@ def validated(adapter: TypeAdapter[T], value: Any, files: list[str | Path]) -> T
     try:
         return adapter.validate_python(value)
     except ValidationError as error:
-        problems = [_sentence(problem, value, files) for problem in error.errors()]
-        raise UserError(" ".join(problems)) from None
+        problems = error.errors()
+        sentences = [_sentence(problem, value, files) for problem in problems[:SHOWN]]
+        more = [f"And {len(problems) - SHOWN} more."] if len(problems) > SHOWN else []
+        raise UserError(" ".join(sentences + more)) from None
 
 
 def _sentence(problem: Any, value: Any, files: list[str | Path]) -> str:
-    keys = _keys(problem["loc"], value)
+    kind, given = problem["type"], problem["input"]
+    keys = [key for key in _keys(problem["loc"], value, kind == "missing") if key != "[key]"]
+    if kind.startswith("union_tag") and isinstance(given, Mapping):
+        keys.append("kind")
     where = ".".join(map(str, keys)) or "settings"
-    place = _place(keys, files)
-    if problem["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(str(keys[-1]), _known_keys(), n=1)
-        hint = f"did you mean {close[0]!r}?" if close else "remove it."
-        return f"{place}{where}: unknown key; {hint}"
-    if problem["type"] == "missing":
-        return f"{place}{where}: this key is missing; add it."
+    return f"{_place(keys, files)}{where}: {_complaint(problem, keys)}"
+
+
+def _complaint(problem: Any, keys: list[int | str]) -> str:
+    kind, given = problem["type"], problem["input"]
+    if kind == "extra_forbidden":
+        return f"unknown key; {_hint(str(keys[-1]))}"
+    if kind == "union_tag_invalid":
+        return f"{given['kind']!r} is not one of {problem['ctx']['expected_tags'].replace(chr(39), '')}."
+    if kind == "missing" or (kind == "union_tag_not_found" and isinstance(given, Mapping)):
+        return "this key is missing; add it."
     message = problem["msg"].removeprefix("Value error, ")
-    given = problem["input"]
+    if kind in ("union_tag_not_found", "model_type", "model_attributes_type", "dict_type"):
+        message = "expected keys and values"
+    elif kind == "string_pattern_mismatch" and problem["ctx"]["pattern"] == NAME:
+        message = "use small letters, digits and underscores"
     shown = f" (found {given!r})" if isinstance(given, int | float | str | None) else ""
-    return f"{place}{where}: {message[0].lower() + message[1:]}{shown}."
+    return f"{message[0].lower() + message[1:]}{shown}."
 
 
-def _keys(location: tuple[int | str, ...], value: Any) -> list[int | str]:
+def _hint(key: str) -> str:
+    known = _known_keys()
+    if key in known:
+        return "it belongs to another section."
+    close = difflib.get_close_matches(key, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else "remove it."
+
+
+def _keys(location: tuple[int | str, ...], value: Any, missing: bool) -> list[int | str]:
     """Drop the tags of unions from pydantic's location: what remains are keys that a user wrote or should write."""
     keys: list[int | str] = []
     for index, part in enumerate(location):
@@ -81,7 +105,7 @@ def _keys(location: tuple[int | str, ...], value: Any) -> list[int | str]:
         if in_mapping or (isinstance(value, list | tuple) and isinstance(part, int)):
             keys.append(part)
             value = value[part]
-        elif index == len(location) - 1:
+        elif missing and index == len(location) - 1:
             keys.append(part)
     return keys
 
