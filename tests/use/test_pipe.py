@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from ndns.errors import UserError
 from ndns.loihi2 import netx
 from ndns.use import Model
 from ndns.use.model import to_integers
-from ndns.use.pipe import BROKEN_PIPE, Outcome, Pcm, run
+from ndns.use.pipe import BROKEN_PIPE, READ_BYTES, Outcome, Pcm, run
 
 from .networks import S5, noise
 
@@ -113,9 +114,9 @@ def test_nan_is_refused_and_loud_samples_are_counted(small):
 class Running:
     """The command in a process, with unbuffered pipes, after its first samples."""
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, stdin: int | BinaryIO = subprocess.PIPE) -> None:
         pipe = subprocess.PIPE
-        self.process = subprocess.Popen([*COMMAND, *options], stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0)
+        self.process = subprocess.Popen([*COMMAND, *options], stdin=stdin, stdout=pipe, stderr=pipe, bufsize=0)
 
     def __enter__(self) -> "Running":
         return self
@@ -124,7 +125,8 @@ class Running:
         self.process.kill()
         self.process.wait()
         for end in (self.process.stdin, self.process.stdout, self.process.stderr):
-            end.close()
+            if end:
+                end.close()
 
     def read(self, size: int, seconds: float) -> bytes:
         """Read up to `size` bytes for at most `seconds`."""
@@ -155,6 +157,23 @@ def test_output_follows_input_by_the_latency_and_ctrl_c_ends_it_whole():
         assert first + rest + running.read(1 << 20, 60) == whole
         assert running.process.wait(60) == 130
         assert running.process.stderr.read() == b""
+
+
+def test_ctrl_c_while_a_block_is_computed_gives_every_sample_that_was_read(tmp_path):
+    pcm16 = to_integers(noise(20 * READ_BYTES // 2)[:, 0], 16)[0]
+    (tmp_path / "in.raw").write_bytes(pcm16.tobytes())
+    rate = 1000  # sixteen times as many samples for the network, so that a block takes long
+    with open(tmp_path / "in.raw", "rb") as source, Running("--rate", str(rate), stdin=source) as running:
+        found = running.read(1000, 60)
+        time.sleep(0.05)
+        running.process.send_signal(signal.SIGINT)
+        found += running.read(pcm16.nbytes, 60)
+        assert running.process.wait(60) == 130
+        assert running.process.stderr.read() == b""
+    assert 1000 < len(found) < pcm16.nbytes
+    assert len(found) % READ_BYTES == 0
+    whole = Model(netx.read(S5)).denoise(pcm16[: len(found) // 2], rate)
+    np.testing.assert_allclose(np.frombuffer(found, "<i2"), whole, atol=1)
 
 
 def test_a_reader_that_goes_away_ends_the_stream_quietly():

@@ -1,7 +1,11 @@
 """Raw PCM from one file descriptor to another, in real time: `ndns denoise --stream`."""
 
 import os
+import select
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +46,8 @@ def run(model: Model, pcm: Pcm, source: int, target: int) -> Outcome:
     """Denoise until the input ends, somebody presses Ctrl-C, or nobody reads the output any more.
 
     Reads may bring any number of bytes. What is known is written at once; at the end of the input, and at Ctrl-C, the
-    samples still on their way are written too, so that as many bytes leave as came.
+    samples still on their way are written too, so that as many bytes leave as came. A second Ctrl-C ends it at once.
+    Runs in the main thread, which alone hears of Ctrl-C.
 
     Args:
         model: the network.
@@ -56,20 +61,40 @@ def run(model: Model, pcm: Pcm, source: int, target: int) -> Outcome:
     model.stream(pcm.rate, pcm.channels).push(np.zeros((pcm.rate // 10 + 1, pcm.channels)))  # compiles and warms up
     outcome, held = Outcome(), b""
     try:
-        try:
-            while data := os.read(source, READ_BYTES):
+        with _ctrl_c() as pressed:
+            while True:
+                if pressed in select.select([source, pressed], [], [])[0]:
+                    outcome.code, held = INTERRUPTED, b""
+                    break
+                if not (data := os.read(source, READ_BYTES)):
+                    break
                 held += data
                 whole = len(held) // pcm.frame_bytes * pcm.frame_bytes
                 samples, held = _decode(held[:whole], pcm), held[whole:]
                 _write(target, stream.push(samples), pcm, outcome)
-        except KeyboardInterrupt:
-            outcome.code, held = INTERRUPTED, b""
-        _write(target, stream.finish(), pcm, outcome)
+            _write(target, stream.finish(), pcm, outcome)
     except BrokenPipeError:
         outcome.code = BROKEN_PIPE
     if held and not outcome.code:
         print(f"ndns: the last {len(held)} bytes are no whole sample and were left out.", file=sys.stderr)
     return outcome
+
+
+@contextmanager
+def _ctrl_c() -> Iterator[int]:
+    """Yield a descriptor that can be read from after Ctrl-C, which interrupts nothing; a second one does."""
+    pressed, press = os.pipe()
+    os.set_blocking(press, False)
+    before, waker = signal.getsignal(signal.SIGINT), signal.set_wakeup_fd(press)
+    if before != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, lambda *_: signal.signal(signal.SIGINT, before))
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
+        signal.set_wakeup_fd(waker)
+        os.close(pressed)
+        os.close(press)
 
 
 def refuse_terminals(source: int, target: int) -> None:
