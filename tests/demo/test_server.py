@@ -179,6 +179,15 @@ def test_bad_files_get_a_sentence(server, body, status, sentence):
 
 def test_a_file_that_is_cut_short_gets_a_sentence(server, recording):
     refused(server, recording[: len(recording) // 2], 422, "a.wav: ")
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.zeros(8000), 16_000, format="WAV")
+    refused(server, buffer.getvalue()[:8000], 422, "a.wav: ends after 7956 of 16000 bytes of samples")
+
+
+def test_a_recording_of_less_than_a_sample_gets_a_sentence(server):
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.zeros(1), 48_000, format="WAV")
+    refused(server, buffer.getvalue(), 422, "a.wav: is shorter than one sample at 16000 Hz")
 
 
 @pytest.mark.parametrize(

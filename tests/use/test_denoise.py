@@ -255,6 +255,9 @@ def test_bad_input_gets_a_sentence_and_leaves_nothing(network, tmp_path):
     soundfile.write(tmp_path / "nan.wav", np.r_[noise(9000)[:, 0], np.nan], 16000, subtype="FLOAT")
     soundfile.write(tmp_path / "good.flac", noise(60000), 16000)
     (tmp_path / "cut.flac").write_bytes((tmp_path / "good.flac").read_bytes()[:40000])
+    soundfile.write(tmp_path / "whole.wav", noise(60000), 16000)
+    (tmp_path / "cut.wav").write_bytes((tmp_path / "whole.wav").read_bytes()[:40000])
+    soundfile.write(tmp_path / "integers.wav", noise(60000) * 32768, 16000, subtype="FLOAT")
     (tmp_path / "empty").mkdir()
     before = sorted(tmp_path.rglob("*"))
     out = tmp_path / "out.wav"
@@ -264,6 +267,8 @@ def test_bad_input_gets_a_sentence_and_leaves_nothing(network, tmp_path):
         ("text.wav", out, "text.wav: cannot be read as audio"),
         ("nan.wav", out, "nan.wav: contains NaN"),
         ("cut.flac", out, r"cut.flac: (cannot be decoded|ends) after"),
+        ("cut.wav", out, "cut.wav: ends after 39956 of 120000 bytes of samples; the file is cut short"),
+        ("integers.wav", out, r"integers.wav: samples reach \d+; full scale is 1, so divide them"),
         ("good.flac", tmp_path / "out.mp3", "out.mp3: can write .wav and .flac only"),
         (".", tmp_path / "good.flac", "has to be a folder"),
     ):

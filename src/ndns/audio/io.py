@@ -4,6 +4,7 @@ Every function that reads takes members of tar shards too (`ndns.audio.shards`).
 """
 
 import io
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import soundfile
 import soxr
 
 from ndns.audio import shards
+from ndns.audio.header import promised
 from ndns.errors import UserError
 from ndns.files import atomic_path, sha256_bytes
 
@@ -40,7 +42,7 @@ def info(path: str | Path) -> AudioInfo:
     """Read a recording's header.
 
     Raises:
-        UserError: the file is missing or is not audio that libsndfile reads.
+        UserError: the file is missing, is not audio that libsndfile reads, or ends before its header says.
     """
     return _info(path, shards.source(Path(path)))
 
@@ -50,7 +52,23 @@ def _info(path: str | Path, source: Path | io.BytesIO) -> AudioInfo:
         header = soundfile.info(source)
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise UserError(f"{path}: cannot be read as audio ({_reason(error)}); replace or remove it.") from None
+    check_whole(path, source)
     return AudioInfo(header.frames, header.samplerate, header.channels, header.subtype == "PCM_16")
+
+
+def check_whole(path: str | Path, source: Path | io.BytesIO) -> None:
+    """Raise a UserError that names `path` where `source` holds fewer samples than its header announces."""
+    with nullcontext(source) if isinstance(source, io.BytesIO) else open(source, "rb") as file:
+        size, there = promised(file)
+    if there < size:
+        raise UserError(f"{path}: ends after {there} of {size} bytes of samples; the file is cut short, replace it.")
+
+
+def check_scale(path: str | Path, samples: np.ndarray) -> None:
+    """Raise a UserError that names `path` where floats are scaled like integers."""
+    peak = np.abs(samples).max(initial=0)
+    if peak > LOUDEST:
+        raise UserError(f"{path}: samples reach {peak:.0f}; full scale is 1, so divide them (by 32768?) or use PCM.")
 
 
 def read_channels(path: str | Path, start: int = 0, frames: int = -1) -> tuple[np.ndarray, int]:
@@ -108,9 +126,7 @@ def read_scaled(path: str | Path) -> np.ndarray:
         UserError: as `read`, or its samples are integers in a float file.
     """
     samples = read(path)
-    peak = np.abs(samples).max()
-    if peak > LOUDEST:
-        raise UserError(f"{path}: samples reach {peak:.0f}; full scale is 1, so divide them (by 32768?) or use PCM.")
+    check_scale(path, samples)
     return samples
 
 

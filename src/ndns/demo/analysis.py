@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import soundfile
 
-from ndns.audio.io import RATE, encode_pcm16, limit_to_pcm16, resample, to_mono
+from ndns.audio.io import RATE, check_whole, encode_pcm16, limit_to_pcm16, resample, to_mono
 from ndns.audio.spectrogram import ROWS, binned, decibels
 from ndns.errors import UserError
 from ndns.loihi2 import scenarios, timing
@@ -63,6 +63,7 @@ def read_recording(data: bytes, name: str) -> Recording:
             samples = file.read(wanted, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError):
         raise UserError(f"{name}: cannot be read as audio; choose a WAV, FLAC, OGG, Opus, MP3 or AIFF file.") from None
+    check_whole(name, io.BytesIO(data))
     if wanted == 0:
         raise UserError(f"{name}: holds no samples; choose another file.")
     if len(samples) < wanted:
@@ -73,6 +74,8 @@ def read_recording(data: bytes, name: str) -> Recording:
         mono = resample(to_mono(samples).astype(np.float64), rate)
     except ValueError as error:
         raise UserError(f"{name}: {rate} Hz cannot be turned into {RATE} Hz ({error}); export it again.") from None
+    if len(mono) == 0:
+        raise UserError(f"{name}: is shorter than one sample at {RATE} Hz; choose another file.")
     return Recording(mono, frames / rate)
 
 

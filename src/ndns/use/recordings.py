@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from ndns.audio.io import info
+from ndns.audio.io import check_scale, info
 from ndns.errors import UserError
 from ndns.files import atomic_path
 from ndns.use.model import BLOCK_SECONDS, Model, to_integers
@@ -90,7 +90,8 @@ def denoise_file(model: Model, source: Path, target: Path, report: Report = lamb
         how many samples were limited to full scale.
 
     Raises:
-        UserError: the recording is missing, not audio, cut short, holds NaN, or is empty and .flac is asked for.
+        UserError: the recording is missing, not audio, cut short, holds NaN or floats scaled like integers, or is
+            empty and .flac is asked for.
     """
     header = info(source)
     check_output(source, target)
@@ -153,6 +154,7 @@ def _blocks(recording: soundfile.SoundFile, source: Path, frames: int) -> Iterat
             raise UserError(f"{source}: ends after {done} of {frames} frames; the file is cut short.")
         if not np.isfinite(block).all():
             raise UserError(f"{source}: contains NaN or infinite samples; export it again.")
+        check_scale(source, block)
         yield block
     yield np.zeros((0, recording.channels))
 
