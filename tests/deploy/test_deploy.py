@@ -146,12 +146,46 @@ def test_folder_of_recordings_of_any_rate(study):
     assert (study / "out/a.wav").stat().st_mtime_ns == before
 
 
+def test_a_folder_of_recordings_is_not_mistaken_for_more_than_it_is(study):
+    pcm = np.random.default_rng(0).integers(-3000, 3000, 800).astype(np.int16)
+    for name in ("b.wav", "a.wav"):
+        write_pcm16(study / "in" / name, pcm)
+    for name in ("._a.wav", ".trash/c.wav"):
+        (study / "in" / name).parent.mkdir(exist_ok=True)
+        (study / "in" / name).write_bytes(b"Mac OS X")
+    arguments = (study / "program.net", "--audio", study / "in", "--out", study / "in/clean")
+    for _ in range(2):
+        _run(*arguments)
+        assert sorted(path.name for path in (study / "in/clean").rglob("*.wav")) == ["a.wav", "b.wav"]
+    (study / "in/clean/b.wav").unlink()
+    kept = (study / "in/clean/a.wav").stat().st_mtime_ns
+    _run(*arguments)
+    assert (study / "in/clean/b.wav").read_bytes() == (study / "in/clean/a.wav").read_bytes()
+    assert (study / "in/clean/a.wav").stat().st_mtime_ns == kept
+
+
+def test_what_another_program_or_mode_denoised_is_never_kept_as_this_ones(study):
+    write_pcm16(study / "in/a.wav", np.random.default_rng(0).integers(-3000, 3000, 800).astype(np.int16))
+    first = (study / "program.net", "--audio", study / "in", "--out", study / "out")
+    _run(*first)
+    nodes = _program().nodes
+    nodes = (*nodes[:3], Synapse(-nodes[3].weight), nodes[4])
+    netx.write(study / "other.net", Program(nodes, _program().names, _program().front_end))
+    before = (study / "out/a.wav").read_bytes()
+    for other in ((study / "other.net", *first[1:]), (*first, "--mode", "chip24")):
+        with pytest.raises(UserError, match=r"a\.wav: is not known to come from .*choose another --out or delete"):
+            _run(*other)
+    assert (study / "out/a.wav").read_bytes() == before
+    _run(study / "other.net", "--audio", study / "in", "--out", study / "more")
+    assert (study / "more/a.wav").read_bytes() != before
+
+
 def test_samples_beyond_full_scale_are_counted_aloud(study, capsys):
     program = _program()
     nodes = (*program.nodes[:3], Synapse(program.nodes[3].weight * 3), program.nodes[4])
     netx.write(study / "program.net", Program(nodes, program.names, program.front_end))
     write_pcm16(study / "in/loud.flac", np.random.default_rng(0).integers(-30_000, 30_000, 3000).astype(np.int16))
-    deploy_folder(netx.read(study / "program.net"), study / "in", study / "out", "engine", "lava-0.10")
+    deploy_folder(Job(study / "program.net", "engine", "lava-0.10"), study / "in", study / "out")
     limited = np.count_nonzero(np.isin(read_pcm16(study / "out/loud.wav"), (-32768, 32767)))
     assert limited > 0
     assert f"ndns: {limited} denoised samples were beyond full scale" in capsys.readouterr().err

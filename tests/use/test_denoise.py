@@ -207,6 +207,7 @@ def test_a_folder_becomes_a_folder(network, tmp_path):
     soundfile.write(source / "deep/b.flac", noise(1500), 8000)
     soundfile.write(source / "deep/c.ogg", noise(1500, 2), 44100)
     (source / "notes.txt").write_text("no audio")
+    (source / "deep/._b.flac").write_bytes(b"Mac OS X")
     invoke(source, tmp_path / "out", "--model", network)
     found = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*"))
     assert found == ["a.wav", "deep/b.flac", "deep/c.wav"]

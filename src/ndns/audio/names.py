@@ -11,6 +11,15 @@ from ndns.files import sha256_bytes, sha256_file
 FILE_ID = re.compile(r"fileid_\d+$")
 
 
+def hidden(relative: Path) -> bool:
+    """Return whether a name in the path begins with a dot: macOS leaves `._a.wav`, which is no sound.
+
+    >>> hidden(Path("day/._a.wav")), hidden(Path("day/a.wav"))
+    (True, False)
+    """
+    return any(part.startswith(".") for part in relative.parts)
+
+
 def recordings(folder: Path) -> dict[str, Path]:
     """Return name -> file for a folder tree; `..._fileid_7` counts as `fileid_7`, as the challenge names its files.
 
@@ -23,7 +32,7 @@ def recordings(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
-        if path.suffix.lower() not in SUFFIXES or any(part.startswith(".") for part in relative.parts):
+        if path.suffix.lower() not in SUFFIXES or hidden(relative):
             continue
         if path.is_dir():
             continue

@@ -34,6 +34,6 @@ def command(
     if mix:
         deploy_mixture(Job(program, backend, mode), mix, target, jobs)
     elif audio:
-        deploy_folder(netx.read_aloud(program), audio, target, backend, mode)
+        deploy_folder(Job(program, backend, mode), audio, target)
     elif input:
         deploy_integers(netx.read_aloud(program), input, target, backend, mode)

@@ -32,6 +32,10 @@ class Job:
     backend: str
     mode: str
 
+    def stamp(self) -> str:
+        """Return one line that differs for each program, backend and mode."""
+        return f"{sha256_file(self.program)} {self.backend} {self.mode}"
+
 
 def deploy_mixture(job: Job, manifest: Path, folder: Path, jobs: int) -> None:
     """Write `manifest.csv`, `clips/<clip>.flac` and `activity.npz` into `folder`.
@@ -58,7 +62,7 @@ def deploy_mixture(job: Job, manifest: Path, folder: Path, jobs: int) -> None:
         jobs = 1
     parts = folder / ".parts"
     parts.mkdir(parents=True, exist_ok=True)
-    stamp = f"{sha256_file(job.program)} {job.backend} {job.mode}"
+    stamp = job.stamp()
     tasks = [(clip, manifest.parent / row["noisy"], folder, stamp) for clip, row in zip(clips, rows, strict=True)]
     run_all(job, tasks, jobs)
     removed, results = delay_samples(program), [_stamp_file(folder, clip).read_text().split() for clip in clips]

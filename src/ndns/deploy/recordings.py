@@ -5,32 +5,43 @@ from pathlib import Path
 import numpy as np
 
 from ndns.audio.io import SUFFIXES, limit_to_pcm16, read, write_pcm16
-from ndns.deploy.clips import denoise_clip, warn_limited
+from ndns.audio.names import hidden
+from ndns.deploy.clips import Job, denoise_clip, warn_limited
 from ndns.deploy.progress import track
 from ndns.errors import UserError
-from ndns.files import atomic_path
+from ndns.files import atomic_path, write_text
+from ndns.loihi2 import netx
 from ndns.loihi2.backends import mode_named, runner
 from ndns.loihi2.denoiser import framing
 from ndns.loihi2.program import Program
 
+STAMP = ".deployed.txt"
+"""In the folder of what was denoised: the program's hash, backend and mode."""
 
-def deploy_folder(program: Program, source: Path, target: Path, backend: str, mode: str) -> list[Path]:
+
+def deploy_folder(job: Job, source: Path, target: Path) -> list[Path]:
     """Denoise every recording below `source` into `target` as 16 kHz mono .wav of the same relative name.
 
-    Recordings that are already there are left alone, so that an interrupted run goes on.
+    Recordings that the same program, backend and mode gave are left alone, so that an interrupted run goes on. Names
+    that begin with a dot are none, nor is what lies in `target`.
 
     Returns:
         the files written or found, sorted.
 
     Raises:
-        UserError: no such folder, no recordings, two recordings that differ only in their suffix, or an unreadable one.
+        UserError: no such folder, no recordings, two recordings that differ only in their suffix, an unreadable one, or
+            `target` holds what another program, backend or mode gave.
     """
     if not source.is_dir():
         raise UserError(f"{source}: no such folder.")
     if target.resolve() == source.resolve():
         raise UserError(f"{target}: --out is the folder of the recordings; choose another.")
+    program = netx.read_aloud(job.program)
     framing(program)
     found = sorted(path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    found = [path for path in found if not hidden(path.relative_to(source))]
+    if target.resolve().is_relative_to(source.resolve()):
+        found = [path for path in found if not path.resolve().is_relative_to(target.resolve())]
     if not found:
         raise UserError(f"{source}: holds no recordings ({', '.join(SUFFIXES)}).")
     targets = [(target / path.relative_to(source)).with_suffix(".wav") for path in found]
@@ -39,15 +50,28 @@ def deploy_folder(program: Program, source: Path, target: Path, backend: str, mo
         if out in seen:
             raise UserError(f"{path}: {seen[out].name} has the same name up to the suffix; rename one.")
         seen[out] = path
+    _check_stamp(job, target, targets)
     beyond = 0
     for path, out in track(list(zip(found, targets, strict=True)), len(found), "deploy"):
         if not out.is_file():
-            denoised, _ = denoise_clip(program, read(path), backend, mode)
+            denoised, _ = denoise_clip(program, read(path), job.backend, job.mode)
             samples, limited = limit_to_pcm16(denoised)
             write_pcm16(out, samples)
             beyond += limited
     warn_limited(beyond)
     return targets
+
+
+def _check_stamp(job: Job, target: Path, outputs: list[Path]) -> None:
+    stamp, kept = job.stamp() + "\n", target / STAMP
+    if kept.is_file() and kept.read_text() == stamp:
+        return
+    if there := next(filter(Path.is_file, outputs), None):
+        raise UserError(
+            f"{there}: is not known to come from {job.program}, {job.backend} and {job.mode}; "
+            f"choose another --out or delete {target}."
+        )
+    write_text(kept, stamp)
 
 
 def deploy_integers(program: Program, source: Path, target: Path, backend: str, mode: str) -> None:

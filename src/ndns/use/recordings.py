@@ -14,6 +14,7 @@ import numpy as np
 import soundfile
 
 from ndns.audio.io import check_scale, info
+from ndns.audio.names import hidden
 from ndns.errors import UserError
 from ndns.files import atomic_path
 from ndns.use.model import BLOCK_SECONDS, Model, to_integers
@@ -31,6 +32,8 @@ Report = Callable[[int], None]
 def plan(source: str, target: Path) -> list[tuple[Path, Path]]:
     """Return (input, output) for every recording that `source` names, sorted by input.
 
+    In a folder, names that begin with a dot are none, nor is what lies in `target`.
+
     Raises:
         UserError: nothing is there, or two recordings would become the same file.
     """
@@ -40,6 +43,7 @@ def plan(source: str, target: Path) -> list[tuple[Path, Path]]:
     if path.is_dir():
         inside = target.resolve() != path.resolve() and target.resolve()
         found = [child for child in path.rglob("*") if child.suffix.lower() in READABLE and child.is_file()]
+        found = [child for child in found if not hidden(child.relative_to(path))]
         found = [child for child in found if not (inside and child.resolve().is_relative_to(inside))]
         base = path
     else:
