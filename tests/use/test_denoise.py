@@ -336,3 +336,41 @@ def test_a_folder_with_a_suffix_is_no_output_for_one_recording(network, tmp_path
 def test_in_and_out_or_stream_have_to_be_named(network, tmp_path):
     refused("--model", network, match="name a recording IN and an output OUT, or use --stream")
     refused(tmp_path / "in.wav", "--model", network, match="name a recording IN and an output OUT")
+
+
+def test_options_of_streams_are_refused_for_recordings(network, tmp_path):
+    for option, value in (("--rate", 48000), ("--channels", 2), ("--format", "s16")):
+        refused(tmp_path / "a.wav", tmp_path / "b.wav", option, value, match=f"{option} is for --stream")
+
+
+def test_an_unquoted_pattern_never_overwrites_a_recording(network, tmp_path):
+    names = [tmp_path / name for name in ("a.wav", "b.wav", "c.wav")]
+    for path in names:
+        soundfile.write(path, noise(1000), 16000)
+    before = names[1].read_bytes()
+    refused(*names[:2], "--model", network, match=r"b.wav: is there already, beside .*a.wav; .* quote it")
+    refused(*names, "--model", network, match=r"c.wav is neither IN nor OUT; quote a pattern")
+    assert names[1].read_bytes() == before
+    (tmp_path / "out").mkdir()
+    for _ in range(2):
+        invoke(names[0], tmp_path / "out/a.wav", "--model", network)
+
+
+def test_bad_recordings_do_not_keep_the_others_from_being_done(network, tmp_path):
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    for name in ("a.wav", "c.wav", "e.wav"):
+        soundfile.write(source / name, noise(1000), 16000)
+    (source / "b.wav").write_text("hello")
+    (source / "d.wav").write_bytes((source / "a.wav").read_bytes()[:500])
+    command = [sys.executable, "-c", "from ndns.cli import main; main()", "denoise", source, out, "--model", network]
+    for skip in ([], ["--skip-existing"]):
+        result = subprocess.run([*map(str, command), *skip], capture_output=True, text=True)
+        assert result.returncode == 2
+        for sentence in (
+            "b.wav: cannot be read",
+            "d.wav: ends after",
+            f"2 of {2 if skip else 5} recordings were left out",
+        ):
+            assert sentence in result.stderr
+        assert sorted(path.name for path in out.iterdir()) == ["a.wav", "c.wav", "e.wav"]

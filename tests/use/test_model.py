@@ -101,6 +101,16 @@ def test_samples_come_as_soon_as_their_frames_are_whole(program, latency):
     assert waits.min() == latency - hop + 1
 
 
+@pytest.mark.parametrize(("rate", "wait"), [(16000, 40), (48000, 98), (44100, 136), (8000, 220)])
+def test_samples_wait_no_longer_than_the_documentation_says(rate, wait):
+    stream, given, worst = Model(passing(512, 128)).stream(rate), 0, 0.0
+    for taken in range(1, rate + 1):
+        if ready := len(stream.push(np.zeros(1))):
+            worst = max(worst, (taken - given) / rate)
+            given += ready
+    assert wait - 1 < 1000 * worst <= wait
+
+
 def test_the_released_network_is_late_by_a_frame_and_its_mask(shared_data):
     with pytest.warns(UserWarning, match="clamped"):
         program = netx.read(shared_data / "peer_weights/intel_sdnn/network.net")
@@ -115,6 +125,10 @@ def test_what_is_no_audio_is_refused(small):
         (np.zeros(5), 0, "rate 0"),
         (np.zeros(5), 22050.5, "rate 22050.5"),
         (np.zeros((5, 0)), 16000, "0 channels"),
+        (np.zeros(5), "16000", "rate '16000'"),
+        (np.zeros(5), 999_999_999_999, "rate 999999999999: give whole Hz, 1 to 1000000"),
+        (np.zeros((1, 80_000)), 16000, r"shape \(1, 80000\): channels come last, .* give audio.T"),
+        (np.zeros((2, 65), np.int16), 16000, "give audio.T"),
     ):
         with pytest.raises(UserError, match=match):
             small.denoise(audio, rate)

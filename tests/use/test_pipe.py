@@ -194,12 +194,22 @@ def test_a_reader_that_goes_away_ends_the_stream_quietly():
     [
         (["--format", "s8"], "--format: 's8' is not one of s16, s32, f32"),
         (["in.wav", "out.wav"], "--stream reads standard input"),
+        (["--rate", "999999999999"], "is not in the range"),
     ],
 )
 def test_wrong_options_end_with_a_sentence(options, sentence):
     result = subprocess.run([*COMMAND, *options], stdin=subprocess.DEVNULL, capture_output=True, text=True)
     assert (result.returncode, result.stdout) == (2, "")
     assert sentence in result.stderr
+
+
+@pytest.mark.parametrize(("closed", "what"), [("<&-", "input"), (">&-", "output")])
+def test_a_closed_end_is_refused(closed, what):
+    result = subprocess.run(
+        ["sh", "-c", f'"$@" {closed}', "sh", *COMMAND], stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    assert (result.returncode, result.stdout) == (2, "")
+    assert f"standard {what} is closed" in result.stderr
 
 
 def test_a_terminal_is_refused():

@@ -33,9 +33,12 @@ def denoise_command(
     stream: Annotated[
         bool, typer.Option("--stream", help="raw PCM from standard input to standard output, in real time")
     ] = False,
-    rate: Annotated[int, typer.Option(min=1, help="of --stream, Hz")] = 16_000,
-    channels: Annotated[int, typer.Option(min=1, help="of --stream, interleaved")] = 1,
-    form: Annotated[str, typer.Option("--format", help="of --stream, little endian: s16, s32 or f32")] = "s16",
+    rate: Annotated[int | None, typer.Option(min=1, max=1_000_000, help="of --stream, Hz; default: 16000")] = None,
+    channels: Annotated[int | None, typer.Option(min=1, max=1024, help="of --stream, interleaved; default: 1")] = None,
+    form: Annotated[
+        str | None, typer.Option("--format", help="of --stream, little endian: s16, s32 or f32; default: s16")
+    ] = None,
+    more: Annotated[list[str] | None, typer.Argument(hidden=True, metavar=" ")] = None,
 ) -> None:
     """Remove noise from recordings of any rate, length and channel count, or from a stream of raw PCM."""
     from ndns.use.model import load
@@ -43,23 +46,44 @@ def denoise_command(
     if stream:
         if source is not None or skip_existing:
             raise UserError("ndns denoise: --stream reads standard input; leave IN, OUT and --skip-existing out.")
-        _stream(model, rate, channels, form)
+        _stream(model, rate or 16_000, channels or 1, form or "s16")
         return
+    for option, value in (("--rate", rate), ("--channels", channels), ("--format", form)):
+        if value is not None:
+            raise UserError(f"ndns denoise: {option} is for --stream; recordings say it themselves.")
+    if more:
+        raise UserError(f"ndns denoise: {more[0]} is neither IN nor OUT; quote a pattern, 'day1/*.wav'.")
     if source is None or target is None:
         raise UserError("ndns denoise: name a recording IN and an output OUT, or use --stream.")
-    from ndns.use.recordings import check_output, denoise_file, plan, progress
+    from ndns.use.recordings import check_output, check_pattern, denoise_file, plan, progress
 
     jobs = plan(source, target)
     if skip_existing:
         jobs = [(path, out) for path, out in jobs if not out.exists()]
+    elif Path(source).is_file():
+        check_pattern(Path(source), target)
     network = load(model)
     for path, out in jobs:
         check_output(path, out)
+    bad = 0
     with progress(jobs) as start:
         for path, out in jobs:
-            limited = denoise_file(network, path, out, start(path))
+            try:
+                limited = denoise_file(network, path, out, start(path))
+            except UserError as error:
+                # A cause is an error of the disk, which the next recordings would meet too.
+                if len(jobs) == 1 or error.__cause__ is not None:
+                    raise
+                print(f"ndns: {error}", file=sys.stderr)
+                bad += 1
+                continue
             if limited:
                 print(f"ndns: {out}: {limited} samples were limited to full scale.", file=sys.stderr)
+    if bad:
+        raise UserError(
+            f"{bad} of {len(jobs)} recordings were left out, as told above; the others are done. "
+            "Mend or remove these, then run again with --skip-existing."
+        )
 
 
 def _stream(name: str | None, rate: int, channels: int, form: str) -> None:
@@ -68,6 +92,9 @@ def _stream(name: str | None, rate: int, channels: int, form: str) -> None:
 
     if form not in pipe.FORMATS:
         raise UserError(f"--format: {form!r} is not one of {', '.join(pipe.FORMATS)}.")
+    for end, what in ((sys.stdin, "input"), (sys.stdout, "output")):
+        if end is None:
+            raise UserError(f"--stream: standard {what} is closed; connect it to a program or a file.")
     source, target = sys.stdin.fileno(), sys.stdout.fileno()
     pipe.refuse_terminals(source, target)
     outcome = pipe.run(load(name), pipe.Pcm(rate, channels, form), source, target)

@@ -13,6 +13,10 @@ from ndns.use import registry
 from ndns.use.lane import Lane
 
 BLOCK_SECONDS = 2.0
+MOST_RATE = 1_000_000
+"""Hz; blocks and resampling filters grow with the rate."""
+MOST_CHANNELS = 64
+"""More, and more than samples, are samples."""
 INTEGERS = {np.dtype(np.int16): 16, np.dtype(np.int32): 32}
 
 
@@ -92,7 +96,7 @@ class Model:
             [-1, 1). Networks hear 16 kHz: nothing above 8 kHz is kept.
 
         Raises:
-            UserError: another type or shape, NaN, or a rate below 1.
+            UserError: another type or shape, channels first, NaN, or a rate below 1 or above `MOST_RATE`.
 
         >>> import ndns, numpy as np
         >>> pcm = np.zeros(16000, np.int16)
@@ -105,6 +109,8 @@ class Model:
             raise UserError(f"audio of type {audio.dtype}: give floats in [-1, 1), int16 or int32.")
         if audio.ndim not in (1, 2):
             raise UserError(f"audio of shape {audio.shape}: give (samples,) or (samples, channels).")
+        if audio.ndim == 2 and audio.shape[1] > max(MOST_CHANNELS, len(audio)):
+            raise UserError(f"audio of shape {audio.shape}: channels come last, (samples, channels); give audio.T.")
         stream = self.stream(rate, None if audio.ndim == 1 else audio.shape[1])
         out = np.empty_like(audio)
         size, done = max(1, int(BLOCK_SECONDS * rate)), 0
@@ -123,7 +129,7 @@ class Model:
             channels: none for samples `(n,)`, a number for `(n, channels)`.
 
         Raises:
-            UserError: a rate or a number of channels below 1.
+            UserError: a rate below 1 or above `MOST_RATE`, or a number of channels below 1.
 
         >>> import ndns, numpy as np
         >>> model = ndns.load("s5-sparse")
@@ -140,14 +146,14 @@ class Stream:
     """A running network; `Model.stream` makes one.
 
     What `push` and `finish` return, put together, is the denoised signal: as long as what was pushed, and aligned with
-    it. A sample is returned as soon as the frames are complete that it depends on: `Model.latency_seconds` after it at
-    most.
+    it. A sample is returned as soon as the frames are complete that it depends on: `Model.latency_seconds` after it
+    at most at 16 kHz; at other rates the resampling filters add some 60 to 190 ms (docs/use.md).
     """
 
     def __init__(self, model: Model, rate: int = RATE, channels: int | None = None) -> None:
         """Start from silence; arguments as `Model.stream`."""
-        if rate != int(rate) or rate < 1:
-            raise UserError(f"rate {rate}: give whole Hz, at least 1.")
+        if isinstance(rate, str) or rate != int(rate) or not 1 <= rate <= MOST_RATE:
+            raise UserError(f"rate {rate!r}: give whole Hz, 1 to {MOST_RATE}.")
         if channels is not None and channels < 1:
             raise UserError(f"{channels} channels: give at least 1, or none for samples (n,).")
         self.rate, self.channels = int(rate), channels

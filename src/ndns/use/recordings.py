@@ -17,7 +17,7 @@ from ndns.audio.io import check_scale, info
 from ndns.audio.names import hidden
 from ndns.errors import UserError
 from ndns.files import atomic_path
-from ndns.use.model import BLOCK_SECONDS, Model, to_integers
+from ndns.use.model import BLOCK_SECONDS, MOST_RATE, Model, to_integers
 
 READABLE = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".w64", ".rf64", ".caf", ".au")
 FORMATS = {".wav": "WAV", ".flac": "FLAC"}
@@ -79,6 +79,19 @@ def check_output(source: Path, target: Path) -> None:
         raise UserError(f"{target}: is the recording itself; name another output.")
 
 
+def check_pattern(source: Path, target: Path) -> None:
+    """Refuse OUT where it may be the second recording of an unquoted pattern: it is there, beside IN.
+
+    Raises:
+        UserError: says to quote the pattern or to name another output.
+    """
+    if target.is_file() and target.parent.resolve() == source.parent.resolve() and not target.samefile(source):
+        raise UserError(
+            f"{target}: is there already, beside {source}; if both come from a pattern, quote it and name OUT, "
+            "else delete it or name another output."
+        )
+
+
 def denoise_file(model: Model, source: Path, target: Path, report: Report = lambda frames: None) -> int:
     """Denoise one recording into `target`, which appears only when it is whole.
 
@@ -99,6 +112,8 @@ def denoise_file(model: Model, source: Path, target: Path, report: Report = lamb
     """
     header = info(source)
     check_output(source, target)
+    if header.rate > MOST_RATE:
+        raise UserError(f"{source}: its header says {header.rate} Hz, above {MOST_RATE}; mend or remove it.")
     if header.frames == 0 and target.suffix.lower() == ".flac":
         raise UserError(f"{source}: holds no samples, which .flac cannot say; remove it or choose .wav.")
     stream = model.stream(header.rate, header.channels)
