@@ -30,7 +30,7 @@ def build() -> typer.Typer:
     app.command("sounds")(import_module("ndns.sounds.cli").command)
     app.add_typer(import_module("ndns.peer.cli").app, name="peer")
     use = import_module("ndns.use.cli")
-    app.command("denoise")(use.denoise_command)
+    app.command("denoise", context_settings=use.MORE)(use.denoise_command)
     app.add_typer(use.models_app, name="models")
     app.add_typer(import_module("ndns.export.cli").app, name="export")
     app.command("demo")(import_module("ndns.demo.cli").command)

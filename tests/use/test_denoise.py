@@ -24,7 +24,7 @@ from ndns.loihi2.denoiser import Denoiser
 from ndns.loihi2.nodes import Delta, Sigma, Synapse
 from ndns.loihi2.program import Program
 from ndns.metrics.si_snr import si_snr
-from ndns.use.cli import denoise_command
+from ndns.use.cli import MORE, denoise_command
 from ndns.use.lane import Lane
 from ndns.use.model import Model, load
 from ndns.use.recordings import denoise_file, plan
@@ -32,7 +32,7 @@ from ndns.use.recordings import denoise_file, plan
 from .networks import noise, passing
 
 CLI = typer.Typer()
-CLI.command()(denoise_command)
+CLI.command(context_settings=MORE)(denoise_command)
 
 
 def invoke(*arguments: object) -> str:

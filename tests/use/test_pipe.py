@@ -194,7 +194,7 @@ def test_a_reader_that_goes_away_ends_the_stream_quietly():
     [
         (["--format", "s8"], "--format: 's8' is not one of s16, s32, f32"),
         (["in.wav", "out.wav"], "--stream reads standard input"),
-        (["--rate", "999999999999"], "is not in the range"),
+        (["--rate", "999999999999"], "less than or equal to 1000000"),
     ],
 )
 def test_wrong_options_end_with_a_sentence(options, sentence):

@@ -19,7 +19,12 @@ ModelName = Annotated[
 models_app = typer.Typer(invoke_without_command=True, help="Reference models and runs that `--model` can name.")
 
 
+MORE = {"allow_extra_args": True}
+"""Lets `denoise_command` itself refuse what a pattern without quotes names beyond IN and OUT."""
+
+
 def denoise_command(
+    context: typer.Context,
     source: Annotated[
         str | None, typer.Argument(metavar="IN", help="a recording, a folder of recordings, or a quoted glob")
     ] = None,
@@ -38,21 +43,20 @@ def denoise_command(
     form: Annotated[
         str | None, typer.Option("--format", help="of --stream, little endian: s16, s32 or f32; default: s16")
     ] = None,
-    more: Annotated[list[str] | None, typer.Argument(hidden=True, metavar=" ")] = None,
 ) -> None:
     """Remove noise from recordings of any rate, length and channel count, or from a stream of raw PCM."""
     from ndns.use.model import load
 
     if stream:
-        if source is not None or skip_existing:
+        if source is not None or skip_existing or context.args:
             raise UserError("ndns denoise: --stream reads standard input; leave IN, OUT and --skip-existing out.")
         _stream(model, rate or 16_000, channels or 1, form or "s16")
         return
     for option, value in (("--rate", rate), ("--channels", channels), ("--format", form)):
         if value is not None:
             raise UserError(f"ndns denoise: {option} is for --stream; recordings say it themselves.")
-    if more:
-        raise UserError(f"ndns denoise: {more[0]} is neither IN nor OUT; quote a pattern, 'day1/*.wav'.")
+    if context.args:
+        raise UserError(f"ndns denoise: {context.args[0]} is neither IN nor OUT; quote a pattern, 'day1/*.wav'.")
     if source is None or target is None:
         raise UserError("ndns denoise: name a recording IN and an output OUT, or use --stream.")
     from ndns.use.recordings import check_output, check_pattern, denoise_file, plan, progress
