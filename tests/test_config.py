@@ -121,3 +121,9 @@ def test_every_setting_rejects_unknown_keys():
     for cls in sections(Study.__mro__[1]):
         assert cls.model_config["extra"] == "forbid", cls
     assert FolderCorpus(kind="folder", name="a", root="r").on_bad == "skip"
+
+
+def test_a_key_behind_a_tag_of_its_name_is_named():
+    models = {"m": {"peer": "python", "callable": "os.system('x')"}}
+    with pytest.raises(UserError, match=r"^models\.m\.callable: string should match pattern"):
+        study_from({"study": "a", "models": models})

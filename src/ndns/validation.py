@@ -102,6 +102,9 @@ def _keys(location: tuple[int | str, ...], value: Any, missing: bool) -> list[in
     keys: list[int | str] = []
     for index, part in enumerate(location):
         in_mapping = isinstance(value, Mapping) and part in value
+        below = location[index + 1 :]
+        if in_mapping and below and below[0] != "[key]" and not isinstance(value[part], Mapping | list | tuple):
+            continue  # a tag that is the name of a key, too: `peer`
         if in_mapping or (isinstance(value, list | tuple) and isinstance(part, int)):
             keys.append(part)
             value = value[part]

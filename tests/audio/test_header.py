@@ -22,11 +22,11 @@ def encoded(form="WAV", subtype="PCM_16", endian="FILE", frames=8002) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize(("form", "subtype"), FORMATS)
-@pytest.mark.parametrize("endian", ["FILE", "BIG"])
+@pytest.mark.parametrize(
+    ("form", "subtype", "endian"),
+    [*((*each, "FILE") for each in FORMATS), *((*each, "BIG") for each in FORMATS if each[0] == "WAV")],
+)
 def test_a_recording_cut_short_is_refused_and_a_whole_one_is_not(tmp_path, form, subtype, endian):
-    if endian == "BIG" and form != "WAV":
-        pytest.skip("WAV alone comes in both orders")
     whole, path = encoded(form, subtype, endian), tmp_path / "a"
     size = {"PCM_16": 2, "PCM_24": 3, "FLOAT": 4}.get(subtype)
     if size:

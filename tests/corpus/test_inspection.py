@@ -8,8 +8,9 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ndns.audio import ogg
 from ndns.audio.io import pcm_sha256
-from ndns.corpus import inspection, ogg
+from ndns.corpus import inspection
 from ndns.corpus.inspection import inspect
 
 SHARE = 0.001

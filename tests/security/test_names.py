@@ -151,9 +151,9 @@ def test_odd_names_through_denoise_and_score(complete, home, tmp_path, monkeypat
     ("text", "message"),
     [
         ('study: !!python/object/apply:os.system ["touch pwned"]', "not valid YAML"),
-        ("study: 'a; touch pwned'", "study: string should match pattern"),
-        ("study: ../../elsewhere", "study: string should match pattern"),
-        ("study: a\nmodels: {'$(touch pwned)': {peer: noisereduce}}", "string should match pattern"),
+        ("study: 'a; touch pwned'", "study: use small letters"),
+        ("study: ../../elsewhere", "study: use small letters"),
+        ("study: a\nmodels: {'$(touch pwned)': {peer: noisereduce}}", "use small letters"),
         ("study: a\ncorpus: {kind: speak, name: '../x'}\nmodels: {m: {peer: noisereduce}}", "corpus.name"),
         ("study: a\nmodels: {m: {peer: python, callable: 'os.system(\"touch pwned\")'}}", "callable"),
     ],

@@ -277,6 +277,22 @@ def test_bad_input_gets_a_sentence_and_leaves_nothing(network, tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize("share", [0.3, 0.9, 1.0])
+def test_an_ogg_that_is_cut_short_is_refused(tmp_path, share):
+    whole = tmp_path / "in.ogg"
+    soundfile.write(whole, noise(60_000), 16000)
+    content = whole.read_bytes()
+    (tmp_path / "cut.ogg").write_bytes(content[: int(share * len(content))])
+    model = Model(passing(8, 2))
+    if share == 1:
+        assert denoise_file(model, tmp_path / "cut.ogg", tmp_path / "out.wav") == 0
+        assert soundfile.info(tmp_path / "out.wav").frames == 60_000
+        return
+    with pytest.raises(UserError, match=r"cut\.ogg: is damaged or cut short \((ends within a page|the last page)"):
+        denoise_file(model, tmp_path / "cut.ogg", tmp_path / "out.wav")
+    assert not (tmp_path / "out.wav").exists()
+
+
 def test_an_empty_recording_has_no_flac(tmp_path):
     soundfile.write(tmp_path / "in.wav", noise(0), 16000)
     with pytest.raises(UserError, match=r"in.wav: holds no samples, which .flac cannot say"):
@@ -354,6 +370,7 @@ def test_an_unquoted_pattern_never_overwrites_a_recording(network, tmp_path):
     (tmp_path / "out").mkdir()
     for _ in range(2):
         invoke(names[0], tmp_path / "out/a.wav", "--model", network)
+        invoke(names[1], names[0], "--model", network)
 
 
 def test_bad_recordings_do_not_keep_the_others_from_being_done(network, tmp_path):

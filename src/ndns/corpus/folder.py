@@ -6,8 +6,9 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
+from ndns.audio import header, ogg
 from ndns.config import FolderCorpus
-from ndns.corpus import dns4, inspection, ogg
+from ndns.corpus import dns4, inspection
 from ndns.corpus.inspection import Finding, inspect
 from ndns.corpus.journal import Journal
 from ndns.corpus.manifest import KINDS, OK, SPLITS, Recording
@@ -61,7 +62,7 @@ def _findings(
 ) -> Iterator[tuple[Source, Finding]]:
     """Yield `(source, finding)` in the order of `sources`."""
     by_path = {source.path: source for source in sources}
-    code = sha256_file(inspection.__file__) + sha256_file(ogg.__file__)
+    code = "".join(sha256_file(module.__file__) for module in (inspection, header, ogg))
     keys = {path: _key(root / path, f"{settings.clipped_share!r} {code}") for path in by_path}
     task = partial(_inspect_below, root, settings.clipped_share)
     with Journal(out / "journal.jsonl", set(by_path)) as journal:

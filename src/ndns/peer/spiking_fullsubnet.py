@@ -5,7 +5,6 @@ sub-band networks (bins 0, 32, 128 to 256), each run on several units of neighbo
 give complex filters over past frames of the noisy spectrum. Neurons: gated spiking, decay and input from one current.
 """
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from torch.nn import functional
 from ndns.audio.io import RATE
 from ndns.config import Peer as Settings
 from ndns.errors import UserError
+from ndns.models.slayer import unpacked
 from ndns.peer.base import Clip, Facts, checked_weights, milliseconds
 
 N_FFT, HOP = 512, 128
@@ -150,10 +150,7 @@ def load(path: Path, norm: str) -> SpikingFullSubNet:
     Raises:
         UserError: not a state dict of tensors, or not of this network.
     """
-    try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError):
-        raise UserError(f"{path}: not a plain state dict of tensors.") from None
+    state = unpacked(path)
     try:
         readouts = [state[f"sb_model.sb_models.{index}.fc_output_layer.weight"] for index in range(len(BANDS))]
         orders = tuple(len(weight) // (2 * width) for weight, (_, _, width) in zip(readouts, BANDS, strict=True))

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from ndns.audio import ogg
 from ndns.audio.io import check_scale, info
 from ndns.audio.names import hidden
 from ndns.errors import UserError
@@ -80,12 +81,13 @@ def check_output(source: Path, target: Path) -> None:
 
 
 def check_pattern(source: Path, target: Path) -> None:
-    """Refuse OUT where it may be the second recording of an unquoted pattern: it is there, beside IN.
+    """Refuse OUT where it may be the second recording of an unquoted pattern: there, beside IN and after it.
 
     Raises:
         UserError: says to quote the pattern or to name another output.
     """
-    if target.is_file() and target.parent.resolve() == source.parent.resolve() and not target.samefile(source):
+    alike = target.parent.resolve() == source.parent.resolve() and target.suffix.lower() == source.suffix.lower()
+    if target.is_file() and alike and source.name < target.name and not target.samefile(source):
         raise UserError(
             f"{target}: is there already, beside {source}; if both come from a pattern, quote it and name OUT, "
             "else delete it or name another output."
@@ -112,6 +114,10 @@ def denoise_file(model: Model, source: Path, target: Path, report: Report = lamb
     """
     header = info(source)
     check_output(source, target)
+    with open(source, "rb") as file:
+        broken = ogg.damage(source) if file.read(4) == b"OggS" else ""
+    if broken:
+        raise UserError(f"{source}: is damaged or cut short ({broken}); replace it.")
     if header.rate > MOST_RATE:
         raise UserError(f"{source}: its header says {header.rate} Hz, above {MOST_RATE}; mend or remove it.")
     if header.frames == 0 and target.suffix.lower() == ".flac":
