@@ -29,14 +29,15 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        os.replace(temporary, path)
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
     except Exception as error:
         if problem := disk_problem(error, path):
             raise UserError(problem) from error
         raise
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def disk_problem(error: Exception, path: Path) -> str | None:
@@ -50,7 +51,7 @@ def disk_problem(error: Exception, path: Path) -> str | None:
         return f"{place}: {os.strerror(number)}; mend the permissions of file and folder."
     if number == errno.EISDIR:
         return f"{path}: is a folder; name a file."
-    if number == errno.ENOTDIR:
+    if number == errno.ENOTDIR or (number == errno.EEXIST and Path(place).is_file()):  # the latter by making folders
         return f"{path}: passes through a file as if it were a folder; mend the path."
     if number == errno.EROFS:
         return f"{path}: lies on a read-only file system; make it writable or choose another folder."

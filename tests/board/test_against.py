@@ -54,5 +54,8 @@ def test_command_prints_every_other_run(study):
 def test_what_was_not_scored_is_named(study):
     with pytest.raises(UserError, match="'gtcrn' has no scores \\(scored: intel_sdnn, noisy, sdnn-seed1\\)"):
         markdown(study.root, "gtcrn")
+    (study.root / "empty").mkdir()
     with pytest.raises(UserError, match="run the score stage"):
+        markdown(study.root / "empty", "noisy")
+    with pytest.raises(UserError, match="no such folder; name that of a study"):
         markdown(study.root / "nowhere", "noisy")

@@ -67,7 +67,10 @@ def test_command_prints_the_table(study):
 def test_what_was_not_scored_is_named(study):
     with pytest.raises(UserError, match="'gtcrn' has no scores"):
         markdown(study.root, "gtcrn")
+    (study.root / "empty").mkdir()
     with pytest.raises(UserError, match="run the score stage"):
+        markdown(study.root / "empty")
+    with pytest.raises(UserError, match="no such folder; name that of a study"):
         markdown(study.root / "nowhere")
     (study.root / "score/sdnn-seed1").rename(study.root / "score/sdnn")
     with pytest.raises(UserError, match="no run named <model>-seed<number>"):

@@ -28,12 +28,15 @@ def test_a_folder_where_a_file_belongs(tmp_path, monkeypatch, capsys, words):
     assert [path.name for path in tmp_path.rglob("*")] == ["folder"]
 
 
-@pytest.mark.parametrize("words", ["board show {file}", "mix export --mix {file}/val.csv --out {out}"])
+@pytest.mark.parametrize(
+    "words", ["board show {file}", "mix export --mix {file}/val.csv --out {out}", "cost published --out {file}/t.csv"]
+)
 def test_a_file_where_a_folder_belongs(tmp_path, monkeypatch, capsys, words):
     file = tmp_path / "file"
     file.write_text("x")
     code = call(words.format(file=file, out=tmp_path / "out").split(), monkeypatch)
     told = capsys.readouterr().err
     assert code == 2, told
+    assert ".part" not in told
     assert "passes through a file as if it were a folder; mend the path." in told
     assert [path.name for path in tmp_path.rglob("*")] == ["file"]

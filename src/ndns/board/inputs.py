@@ -204,6 +204,8 @@ def read_scores(results: Path) -> Evidence:
     Raises:
         UserError: nothing was scored, or as `read_evidence`.
     """
+    if not results.is_dir():
+        raise UserError(f"{results}: no such folder; name that of a study, results/<study>.")
     scores = {path.parent.name: path for path in sorted(results.glob("score/*/scores.csv"))}
     if not scores:
         raise UserError(f"{results}: no system has scores; run the score stage.")
