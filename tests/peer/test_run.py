@@ -84,7 +84,9 @@ def test_function_of_a_module_in_the_working_folder(mix, monkeypatch):
         run(mix, peer="python", callable="my_short_module:absent")
 
 
-def test_interrupted_run_goes_on_without_doing_work_twice(mix, monkeypatch):
+@pytest.fixture
+def interrupted(mix, monkeypatch):
+    """Clips that a run on `mix` began, which Ctrl-C ended during the second; `denoise` goes on as usual after that."""
     calls, denoise = [], IdealRatioMask.denoise
 
     def fragile(self, clip):
@@ -96,33 +98,26 @@ def test_interrupted_run_goes_on_without_doing_work_twice(mix, monkeypatch):
     monkeypatch.setattr(IdealRatioMask, "denoise", fragile)
     with pytest.raises(KeyboardInterrupt):
         run(mix, peer="ideal_ratio_mask")
+    return calls
+
+
+def test_interrupted_run_goes_on_without_doing_work_twice(mix, interrupted):
     assert not (mix.parent / "deploy" / "manifest.csv").exists()
     _, clips, _ = run(mix, peer="ideal_ratio_mask")
-    assert calls == ["c0", "c1", "c1"]
+    assert interrupted == ["c0", "c1", "c1"]
     _, whole, _ = run(mix, peer="ideal_ratio_mask")
     np.testing.assert_array_equal(clips[0], whole[0])
 
 
 @pytest.mark.parametrize("changed", ["sound", "clean", "code"])
-def test_finished_clips_of_other_inputs_are_made_again(mix, monkeypatch, changed):
-    calls, denoise = [], IdealRatioMask.denoise
-
-    def fragile(self, clip):
-        calls.append(clip.name)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return denoise(self, clip)
-
-    monkeypatch.setattr(IdealRatioMask, "denoise", fragile)
-    with pytest.raises(KeyboardInterrupt):
-        run(mix, peer="ideal_ratio_mask")
+def test_finished_clips_of_other_inputs_are_made_again(mix, interrupted, monkeypatch, changed):
     if changed == "code":
         monkeypatch.setattr("ndns.peer.run.fingerprint", lambda stage: "another")
     else:
         path = mix.parent / {"sound": "deploy/clips/c0.flac", "clean": "val/clean/c0.flac"}[changed]
         write_pcm16(path, read_pcm16(path)[::-1].copy())
     run(mix, peer="ideal_ratio_mask")
-    assert calls == ["c0", "c1", "c0", "c1"]
+    assert interrupted == ["c0", "c1", "c0", "c1"]
 
 
 def test_function_that_was_mended_makes_all_clips_again(mix, monkeypatch):
