@@ -141,6 +141,7 @@ def test_function_that_was_mended_makes_all_clips_again(mix, monkeypatch):
     ("source", "says"),
     [
         ("def f(samples, rate):\n    return samples.repeat(3)\n", "gave 72000 samples for 24000 of c0"),
+        ("def f(samples, rate):\n    return samples * float('nan')\n", "gave NaN or infinite samples for c0"),
         ("def f(samples, rate):\n    return samples, rate\n", r"failed on c0 \(ValueError"),
         ("def f(samples, rate:\n", r"its module fails when it is imported \(SyntaxError"),
         ("f = nothing\n", r"its module fails when it is imported \(NameError: .*py:1\)"),
