@@ -85,6 +85,13 @@ def write(*options: str) -> str:
     return Path(result.output.strip()).read_text(encoding="utf-8")
 
 
+def test_systems_scored_on_other_mixtures_of_the_same_names_are_left_out(study):
+    path = Path("results/tiny/score/other/scores.csv")
+    assert "| other |" in write()
+    path.write_text(path.read_text().replace(",-20.0,", ",-21.0,", 1))
+    assert "| other |" not in write()
+
+
 def test_figures_are_those_worked_out_by_hand(study):
     card = write()
     assert "# pure\n\nRemoves noise from tones.\n" in card
@@ -92,7 +99,7 @@ def test_figures_are_those_worked_out_by_hand(study):
     assert "1,234 integers, of them 567 non-zero" in card
     assert "| latency | 4 ms: a frame |" in card
     assert f"SHA-256 `{sha256_file(S5)}`" in card
-    assert f"SHA-256 `{sha256_file('results/tiny/train/net-seed1/checkpoint.safetensors')}`" in card
+    assert f"`{sha256_file('results/tiny/train/net-seed1/checkpoint.safetensors')}`, not in the repository |" in card
     assert "| small: speech, train | 1 | 1 | 1.5 | CC-BY-4.0 (1) |" in card
     assert "| small: noise, train | 2 | 2 | 2.0 | CC-BY-3.0 (1), CC0-1.0 (1) |" in card
     assert "| further: speech, train | 1 | 1 | 0.5 | Apache-2.0 (1) |" in card
