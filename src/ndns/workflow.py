@@ -70,7 +70,7 @@ class Plan:
         """
         peer = self.peers[run]
         module = Path((peer.callable or "").partition(":")[0].replace(".", "/"))
-        named = [*(peer.command or [])[:1], *(word for word in peer.command or [] if "/" in word or "." in word)]
+        named = list(peer.command or [])
         if peer.callable:
             named += [f"{module}.py", str(module / "__init__.py")]
         if peer.folder and Path(peer.folder).is_dir():

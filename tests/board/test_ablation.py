@@ -41,6 +41,10 @@ def test_command_prints_the_table(folder):
 def test_what_cannot_be_compared_is_refused(folder):
     with pytest.raises(UserError, match="no finished run of 'dense'"):
         ablation(folder, "dense")
+    write(folder, "empty-seed1", [8.0, ""])
+    with pytest.raises(UserError, match=r"empty-seed1/history\.csv: val_si_snr: '' is not a number"):
+        ablation(folder, "base")
     write(folder, "longer-seed1", [8.0, 8.1, 8.2])
+    (folder / "empty-seed1" / "history.csv").unlink()
     with pytest.raises(UserError, match="different epochs"):
         ablation(folder, "base")

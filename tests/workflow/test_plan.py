@@ -8,7 +8,7 @@ import pytest
 
 from ndns.config import Sdnn
 from ndns.errors import UserError
-from ndns.workflow import named, one_of, plan
+from ndns.workflow import named, one_of, plan, study_file
 
 CONFIG = {
     "study": "s",
@@ -124,6 +124,17 @@ def test_wrong_study_is_refused():
 
 def test_named_options():
     assert named("scores", "a/{run}.csv", ["x", "y"]) == ["--scores=x=a/x.csv", "--scores=y=a/y.csv"]
+
+
+def test_a_study_is_named_as_in_config_or_by_its_file(tmp_path):
+    (tmp_path / "config").mkdir()
+    for name in ("config/mine.yaml", "other.yml"):
+        (tmp_path / name).touch()
+    assert study_file("mine", tmp_path) == Path("config/mine.yaml")
+    assert study_file("other.yml", tmp_path) == Path("other.yml")
+    for name, looked in (("other", "config/other.yaml"), ("mine.yaml", "mine.yaml")):
+        with pytest.raises(UserError, match=f"^{looked}: no such study; name a file of config/"):
+            study_file(name, tmp_path)
 
 
 def test_a_peer_hears_of_a_change_of_its_own_files(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ndns.board.inputs import read_number
 from ndns.board.pareto_runs import model_and_seed
 from ndns.errors import UserError
 from ndns.files import read_csv
@@ -49,7 +50,7 @@ def ablation(folder: Path, base: str) -> list[Row]:
         rows = read_csv(path, ["epoch", "val_si_snr"])
         if named and rows:
             model, seed = named
-            values.setdefault(model, {})[seed] = _number(path, rows[-1]["val_si_snr"])
+            values.setdefault(model, {})[seed] = read_number(rows[-1]["val_si_snr"], path, "val_si_snr")
             epochs[str(path)] = rows[-1]["epoch"]
     if base not in values:
         raise UserError(f"{folder}: holds no finished run of {base!r} (found: {', '.join(values) or 'none'}).")
@@ -58,13 +59,6 @@ def ablation(folder: Path, base: str) -> list[Row]:
         raise UserError(f"{folder}: runs ended at different epochs, which cannot be compared: {told}.")
     rows = [_row(model, found, {} if model == base else values[base]) for model, found in values.items()]
     return sorted(rows, key=lambda row: (row.model != base, row.difference is None, -(row.difference or 0)))
-
-
-def _number(path: Path, cell: str) -> float:
-    try:
-        return float(cell)
-    except ValueError:
-        raise UserError(f"{path}: val_si_snr: {cell!r} is not a number; train the run again.") from None
 
 
 def _row(model: str, found: dict[int, float], base: dict[int, float]) -> Row:

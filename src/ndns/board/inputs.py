@@ -234,9 +234,9 @@ def _clips(mix: Path) -> list[Clip]:
             name=row["clip"],
             noisy=mix.parent / row["noisy"],
             clean=mix.parent / row["clean"],
-            seconds=_number(row["seconds"], mix, "seconds"),
-            snr_db=_number(row.get("active_snr_db") or row["snr_db"], mix, "snr_db"),
-            level_dbfs=_number(row["level_dbfs"], mix, "level_dbfs"),
+            seconds=read_number(row["seconds"], mix, "seconds"),
+            snr_db=read_number(row.get("active_snr_db") or row["snr_db"], mix, "snr_db"),
+            level_dbfs=read_number(row["level_dbfs"], mix, "level_dbfs"),
             noise_label=row["noise_label"],
             conditions=tuple(row[key] for key in CONDITIONS),
         )
@@ -253,7 +253,7 @@ def _quality(path: Path, clips: list[Clip], mix: Path) -> dict[str, np.ndarray]:
     if len(rows) != len(clips):
         raise UserError(f"{path}: scores {len(rows)} clips but {mix} has {len(clips)}; run the score stage again.")
     return {
-        metric: np.array([_number(rows[clip.name][metric] or "nan", path, metric) for clip in clips])
+        metric: np.array([read_number(rows[clip.name][metric] or "nan", path, metric) for clip in clips])
         for metric in QUALITY
     }
 
@@ -337,11 +337,16 @@ def _history(path: Path) -> list[dict[str, str]]:
     rows = read_csv(path, ["epoch"])
     for row in rows:
         for key, value in row.items():
-            _number(value or "nan", path, key)
+            read_number(value or "nan", path, key)
     return rows
 
 
-def _number(text: str, path: Path, column: str) -> float:
+def read_number(text: str, path: Path, column: str) -> float:
+    """Return the number in a cell of a table.
+
+    Raises:
+        UserError: it holds none.
+    """
     try:
         return float(text)
     except ValueError:
