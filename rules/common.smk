@@ -17,7 +17,7 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 for name, weights in PLAN.absent.items():
     logger.warning(
-        f"{name}: {weights} is absent, so this row is left out; set weights_root or install it (docs/peers.md)."
+        f"{name}: {weights} is absent, so this row is left out; set weights_root, `ndns restore` or install it (docs/peers.md)."
     )
 for corpus in PLAN.study.more:
     if corpus.name not in PLAN.more:

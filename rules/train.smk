@@ -2,7 +2,7 @@
 
 INPUTS: results/<study>/mix/{train,val}.csv and their shards; instead of those of train, with `train.fresh` the
   manifests of the corpora (and the synthesized recordings), with `train.source: plan` plan.csv and the corpus;
-  with `initial` the checkpoint of that model
+  with `initial` the checkpoint of that model, trained by the study or named by its `weights`
 OUTPUTS: results/<study>/train/<run>/checkpoint.safetensors, history.csv
 """
 
@@ -30,10 +30,7 @@ rule train:
             f"{CORPUS}/more/{{name}}/manifest.csv", name=PLAN.further(w.run)
         ),
         val=f"{RESULTS}/mix/val.csv",
-        initial=lambda w: expand(
-            f"{RESULTS}/train/{{run}}/checkpoint.safetensors",
-            run=PLAN.initial(w.run) or [],
-        ),
+        initial=lambda w: PLAN.initial(w.run, RESULTS) or [],
         shards=SHARDS["val"],
     output:
         checkpoint=f"{RESULTS}/train/{{run}}/checkpoint.safetensors",
@@ -56,7 +53,7 @@ rule train:
         folder=subpath(output.checkpoint, parent=True),
         sources=lambda w, input: TRAIN_OPTIONS[PLAN.source(w.run)]
         + [f"--corpus={manifest}" for manifest in input.more]
-        + [f"--initial={file}" for file in input.initial],
+        + PLAN.initial_options(w.run, RESULTS),
         code=fingerprint("train"),
     message:
         "train {wildcards.run}"

@@ -205,12 +205,13 @@ class TrainedModel(Section):
     train: Train = Train()
     seeds: list[int] = Field(default=[1], min_length=1)
     initial: Name | None = Field(
-        None, description="trained model of the study whose weights, of the same seed, training begins with"
+        None,
+        description="model whose weights training begins with: trained by the study, of the same seed, or a checkpoint",
     )
 
 
 class ImportedModel(Section):
-    """A network that somebody else trained: `network.net` (netx) or `network.pt` (slayer state dict)."""
+    """A network trained elsewhere: `network.net` (netx), `network.pt` (slayer state dict) or a checkpoint of ours."""
 
     weights: str = Field(
         description="file; a relative path counts from `--config weights_root=` or NDNS_WEIGHTS_ROOT; with ./ from here"
@@ -223,6 +224,17 @@ class ImportedModel(Section):
     mode: Literal["lava-0.10", "lava-corrected", "chip24", "chip24-saturate"] = Field(
         "lava-0.10", description="arithmetic of the engine; see ndns.loihi2"
     )
+
+    @property
+    def is_checkpoint(self) -> bool:
+        """Whether training can go on from these weights."""
+        return self.weights.endswith(".safetensors")
+
+    @model_validator(mode="after")
+    def _checkpoint_brings_its_delay(self) -> "ImportedModel":
+        if self.is_checkpoint and self.mask_delay is not None:
+            raise ValueError("mask_delay: a checkpoint brings its own; leave it out")
+        return self
 
 
 class Deploy(Section):
@@ -304,13 +316,16 @@ class Study(Section):
     board: Board = Board()
 
     @model_validator(mode="after")
-    def _initial_models_are_trained(self) -> "Study":
+    def _initial_models_can_be_trained_on(self) -> "Study":
         for name, model in self.models.items():
             before, seen = model, {name}
             while isinstance(before, TrainedModel) and before.initial:
                 parent = self.models.get(before.initial)
+                if isinstance(parent, ImportedModel) and parent.is_checkpoint:
+                    break
                 if not isinstance(parent, TrainedModel) or before.initial in seen:
-                    raise ValueError(f"models.{name}.initial: {before.initial} is not a model trained before this one")
+                    expected = "a model trained before this one, or one whose weights are a checkpoint (.safetensors)"
+                    raise ValueError(f"models.{name}.initial: {before.initial} is not {expected}")
                 if lacking := set(before.seeds) - set(parent.seeds):
                     raise ValueError(
                         f"models.{name}.initial: {before.initial} has no seed {min(lacking)}; add it there"

@@ -86,6 +86,18 @@ def sha256_file(path: str | Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def check_sha256(path: str | Path, expected: str) -> None:
+    """Check a file that came from elsewhere before it is used.
+
+    Raises:
+        UserError: it is missing, or its SHA-256 is another one.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such file.")
+    if (found := sha256_file(path)) != expected:
+        raise UserError(f"{path}: its SHA-256 is {found}, expected {expected}; fetch the file again.")
+
+
 def write_csv(path: str | Path, rows: Iterable[Mapping[str, object]], columns: list[str]) -> None:
     """Write `rows` atomically with exactly `columns`; floats keep full precision, None becomes an empty cell."""
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as handle:

@@ -109,10 +109,19 @@ class Plan:
         fresh = self.trained[run][0].train.fresh
         return [name for name in self.more if fresh and (fresh.corpora is None or name in fresh.corpora)]
 
-    def initial(self, run: str) -> str | None:
-        """The run whose weights a trained run begins with."""
+    def initial(self, run: str, results: str) -> str | None:
+        """The checkpoint with which a trained run begins: that of another run, or an imported one."""
         model, seed = self.trained[run]
-        return model.initial and f"{model.initial}-seed{seed}"
+        if model.initial in self.imported:
+            return self.imported[model.initial].weights
+        return model.initial and f"{results}/train/{model.initial}-seed{seed}/checkpoint.safetensors"
+
+    def initial_options(self, run: str, results: str) -> list[str]:
+        """Options of `ndns train` for it."""
+        checkpoint = self.initial(run, results)
+        imported = self.imported.get(self.trained[run][0].initial)
+        hashes = [f"--initial-sha256={imported.sha256}"] if imported and imported.sha256 else []
+        return [f"--initial={checkpoint}", *hashes] if checkpoint else []
 
     def quantize_source(self, run: str) -> list[str]:
         """Options of `ndns quantize` before the file: which kind of file it is and how it is used."""
@@ -145,16 +154,24 @@ def plan(config: Mapping, files: Iterable[str | Path] = ()) -> Plan:
     study = study_from(with_added(config), files)
     trained, imported, peers, absent = {}, {}, {}, {}
     for name, model in study.models.items():
-        if isinstance(model, TrainedModel):
-            trained.update({f"{name}-seed{seed}": (model, seed) for seed in model.seeds})
-        elif model.optional and (gap := missing(model)):
+        first = _first(study, model)
+        if not isinstance(first, TrainedModel) and first.optional and (gap := missing(first)):
             absent[name] = gap
+        elif isinstance(model, TrainedModel):
+            trained.update({f"{name}-seed{seed}": (model, seed) for seed in model.seeds})
         elif isinstance(model, Peer):
             peers[name] = model
         else:
             imported[name] = model
     more = {corpus.name: corpus for corpus in study.more if Path(corpus.root).is_dir()}
     return Plan(study, trained, imported, peers, absent, more)
+
+
+def _first(study: Study, model: TrainedModel | ImportedModel | Peer) -> TrainedModel | ImportedModel | Peer:
+    """Return the model whose weights others went on from until there was this one: itself, if it began anew."""
+    while isinstance(model, TrainedModel) and model.initial:
+        model = study.models[model.initial]
+    return model
 
 
 def with_added(config: Mapping) -> Mapping:

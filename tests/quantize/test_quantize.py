@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from ndns import models
 from ndns.config import FrontEnd, Sdnn
 from ndns.errors import UserError
+from ndns.files import sha256_file
 from ndns.loihi2 import engine, netx
 from ndns.loihi2.nodes import Synapse
 from ndns.quantize import sdnn
@@ -139,8 +140,6 @@ def test_command_writes_the_program_and_says_what_it_clamped(network, tmp_path, 
 
 
 def test_command_sets_the_mask_delay_of_imported_networks_and_checks_the_hash(random_program, tmp_path):
-    from ndns.files import sha256_file
-
     source, out = tmp_path / "network.net", tmp_path / "program.net"
     netx.write(source, dataclasses.replace(random_program, mask_delay=0))
     CliRunner().invoke(_app(), ["--import", str(source), "--out", str(out)], catch_exceptions=False)
@@ -152,6 +151,24 @@ def test_command_sets_the_mask_delay_of_imported_networks_and_checks_the_hash(ra
     with pytest.raises(UserError, match=r"network\.net: its SHA-256 is"):
         CliRunner().invoke(_app(), [*arguments, "0" * 64], catch_exceptions=False)
     assert not out.exists()
+
+
+def test_command_imports_a_checkpoint_as_it_quantizes_one(network, tmp_path):
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    models.save(network, checkpoint)
+    known = ["--sha256", sha256_file(checkpoint)]
+    for name, options in (("own", ["--checkpoint"]), ("imported", [*known, "--import"])):
+        arguments = [*options, str(checkpoint), "--out", str(tmp_path / f"{name}.net")]
+        CliRunner().invoke(_app(), arguments, catch_exceptions=False)
+    assert (tmp_path / "own.net").read_bytes() == (tmp_path / "imported.net").read_bytes()
+    for options, problem in ((["--sha256", "0" * 64], "its SHA-256 is"), (["--mask-delay", "1"], "brings its mask")):
+        with pytest.raises(UserError, match=problem):
+            CliRunner().invoke(
+                _app(),
+                ["--import", str(checkpoint), *options, "--out", str(tmp_path / "x.net")],
+                catch_exceptions=False,
+            )
+    assert not (tmp_path / "x.net").exists()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import torch
 from ndns import models
 from ndns.config import TrainedModel
 from ndns.errors import UserError
-from ndns.files import read_csv
+from ndns.files import read_csv, sha256_file
 from ndns.processes import WAITING, wait_for_products
 from ndns.train.run import train
 
@@ -129,6 +129,17 @@ def test_training_begins_with_the_weights_of_another_model(mix, tmp_path):
     weights = [models.load(folder / "checkpoint.safetensors").weight2 for folder in (first, second, alone)]
     assert torch.allclose(weights[0], weights[1], rtol=0, atol=1e-9)
     assert (weights[0] - weights[2]).abs().max() > 1e-3
+
+
+def test_initial_weights_with_another_hash_are_refused(mix, tmp_path):
+    checkpoint, out = tmp_path / "brought.safetensors", tmp_path / "out"
+    model = settings(epochs=1).model_copy(update={"initial": "brought"})
+    models.save(models.build(model.network, 1), checkpoint)
+    line = [*command(model, mix, out), "--initial", str(checkpoint), "--initial-sha256"]
+    for sha256, ended, said in (("0" * 64, 2, "its SHA-256 is"), (sha256_file(checkpoint), 0, "")):
+        result = subprocess.run([*line, sha256], capture_output=True, text=True)
+        assert (result.returncode, said in result.stderr) == (ended, True), result.stderr
+        assert (out / "checkpoint.safetensors").exists() == (ended == 0)
 
 
 def test_an_interrupted_run_goes_on_only_with_the_same_initial_weights(mix, tmp_path, power_cut, capsys):

@@ -45,7 +45,29 @@ def test_settings_of_a_run_do_not_mention_other_seeds(result):
 
 def test_initial_weights_come_from_the_run_of_the_same_seed():
     result = plan({"study": "s", "models": {"dense": {"seeds": [1, 7]}, "sparse": {"seeds": [7], "initial": "dense"}}})
-    assert (result.initial("sparse-seed7"), result.initial("dense-seed7")) == ("dense-seed7", None)
+    assert result.initial("sparse-seed7", "results/s") == "results/s/train/dense-seed7/checkpoint.safetensors"
+    assert result.initial_options("dense-seed7", "results/s") == []
+
+
+def test_initial_weights_come_from_a_checkpoint_that_the_study_did_not_train(tmp_path):
+    file = tmp_path / "brought.safetensors"
+    models = {
+        "after": {"initial": "next", "seeds": [2]},
+        "next": {"initial": "brought", "seeds": [1, 2]},
+        "brought": {"weights": str(file), "sha256": "0" * 64},
+        "own": {},
+    }
+    absent = plan({"study": "s", "models": models})
+    assert absent.runs == ["own-seed1"]
+    assert absent.absent == dict.fromkeys(("after", "next", "brought"), str(file))
+    file.write_bytes(b"weights")
+    present = plan({"study": "s", "models": models})
+    assert present.runs == ["after-seed2", "next-seed1", "next-seed2", "own-seed1", "brought"]
+    assert present.initial_options("next-seed1", "r") == [f"--initial={file}", f"--initial-sha256={'0' * 64}"]
+    assert present.initial_options("after-seed2", "r") == ["--initial=r/train/next-seed2/checkpoint.safetensors"]
+    models["brought"]["mask_delay"] = 1
+    with pytest.raises(UserError, match=r"mask_delay: a checkpoint brings its own"):
+        plan({"study": "s", "models": models})
 
 
 def test_a_model_hears_the_further_corpora_that_it_names_and_that_are_there(tmp_path):
@@ -67,7 +89,10 @@ def test_a_model_hears_the_further_corpora_that_it_names_and_that_are_there(tmp_
         ({"a": {"initial": "gone"}}, "models.a.initial: gone is not a model trained before"),
         ({"a": {"initial": "a"}}, "models.a.initial: a is not a model trained before"),
         ({"a": {"initial": "b"}, "b": {"initial": "a"}}, "models.a.initial: a is not a model trained before"),
-        ({"a": {"initial": "b"}, "b": {"weights": "x.net"}}, "models.a.initial: b is not a model trained before"),
+        (
+            {"a": {"initial": "b"}, "b": {"weights": "x.net"}},
+            "models.a.initial: b is not a model trained before .* or one whose",
+        ),
         ({"a": {"seeds": [1, 2], "initial": "b"}, "b": {}}, "models.a.initial: b has no seed 2; add it there"),
     ],
 )

@@ -90,6 +90,29 @@ def test_a_model_begins_with_what_another_one_learned(finished, tmp_path):
     assert jobs(result.stdout + result.stderr) == {"train": 1, "total": 1}
 
 
+def test_a_model_begins_with_a_checkpoint_from_elsewhere_which_is_a_row_too(finished, tmp_path):
+    copy = type(finished)(tmp_path / "copy")
+    shutil.copytree(finished.folder, copy.folder)
+    runs, programs = (copy.folder / "results" / "tiny" / stage for stage in ("train", "quantize"))
+    shutil.copy(runs / "sdnn-seed1" / "checkpoint.safetensors", copy.folder / "brought.safetensors")
+    further = (
+        "  brought: {weights: ./brought.safetensors}\n"
+        "  further: {network: {hidden: 32}, train: {epochs: 1, batch: 3, threads: 1}, initial: brought}\n"
+    )
+    (copy.folder / "study.yaml").write_text((copy.folder / "study.yaml").read_text() + further)
+    targets = ["results/tiny/train/further-seed1/checkpoint.safetensors", "results/tiny/quantize/brought/program.net"]
+    result = copy.run(*targets)
+    assert result.returncode == 0, result.stdout + result.stderr
+    own, brought = (programs / run / "program.net" for run in ("sdnn-seed1", "brought"))
+    assert brought.read_bytes() == own.read_bytes()
+    (copy.folder / "brought.safetensors").write_bytes(b"others")
+    result = copy.run("--dry-run", *targets)
+    assert jobs(result.stdout + result.stderr) == {"train": 1, "quantize": 1, "total": 2}
+    (copy.folder / "brought.safetensors").unlink()
+    result = copy.run("--dry-run")
+    assert "further: brought.safetensors is absent, so this row is left out" in result.stdout + result.stderr
+
+
 def test_a_wrong_key_is_named_before_anything_runs(workspace):
     workspace.configure("hidden: 32", "hiden: 32")
     result = workspace.run("--dry-run")

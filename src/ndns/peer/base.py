@@ -8,7 +8,7 @@ import numpy as np
 
 from ndns.audio.io import RATE
 from ndns.errors import UserError
-from ndns.files import sha256_file
+from ndns.files import check_sha256
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,6 @@ def checked_weights(path: str | None, sha256: str | None, peer: str) -> Path:
     file = Path(path)
     if not file.is_file():
         raise UserError(f"{file}: no such file of weights for the peer {peer}.")
-    if sha256 and (found := sha256_file(file)) != sha256:
-        raise UserError(f"{file}: has the SHA-256 {found}, expected {sha256}; download it again.")
+    if sha256:
+        check_sha256(file, sha256)
     return file

@@ -14,7 +14,8 @@ def command(
     out: Annotated[Path | None, typer.Option(help="integer program to write, netx HDF5")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="checkpoint.safetensors of `ndns train`")] = None,
     import_: Annotated[
-        Path | None, typer.Option("--import", help="network.net (netx) or network.pt (slayer state dict)")
+        Path | None,
+        typer.Option("--import", help="network.net (netx), network.pt (slayer state dict) or a checkpoint"),
     ] = None,
     sha256: Annotated[str | None, typer.Option(help="expected SHA-256 of the imported file")] = None,
     mask_delay: Annotated[

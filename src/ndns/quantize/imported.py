@@ -1,4 +1,4 @@
-"""Networks that others trained: netx files and slayer's state dicts."""
+"""Networks trained elsewhere: netx files, slayer's state dicts and checkpoints of ours."""
 
 import dataclasses
 import re
@@ -8,33 +8,39 @@ import numpy as np
 
 from ndns.config import FrontEnd
 from ndns.errors import UserError
-from ndns.files import sha256_file
+from ndns.files import check_sha256
 from ndns.loihi2 import netx
 from ndns.loihi2.program import Program
 from ndns.quantize import sdnn
+from ndns.quantize.checkpoint import quantize_checkpoint
 
 
 def import_network(path: Path, sha256: str | None = None, mask_delay: int | None = None) -> Program:
-    """Return the program in a released `network.net` or `network.pt`.
+    """Return the program in a released `network.net` or `network.pt`, or of a checkpoint.
 
     Args:
-        path: netx HDF5, or a slayer state dict (read without unpickling objects).
+        path: netx HDF5, a slayer state dict (read without unpickling objects), or `checkpoint.safetensors`.
         sha256: expected hash of the file.
         mask_delay: frames by which |X| waits for its mask; none keeps the file's, or 1.
 
     Raises:
-        UserError: the hash differs, the suffix is unknown, or the content is not such a network.
+        UserError: the hash differs, the suffix is unknown, the content is not such a network, or a checkpoint is given
+            another mask delay than its own.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file.")
-    if sha256 is not None and (found := sha256_file(path)) != sha256:
-        raise UserError(f"{path}: its SHA-256 is {found}, expected {sha256}; fetch the file again.")
+    if sha256 is not None:
+        check_sha256(path, sha256)
+    if path.suffix == ".safetensors":
+        if mask_delay is not None:
+            raise UserError(f"{path}: a checkpoint brings its mask delay; leave --mask-delay out.")
+        return quantize_checkpoint(path)
     if path.suffix == ".net":
         program = netx.read(path)
     elif path.suffix in (".pt", ".pth"):
         program = _from_slayer(path)
     else:
-        raise UserError(f"{path}: expected network.net (netx) or network.pt (slayer state dict).")
+        raise UserError(f"{path}: expected netx (.net), a slayer state dict (.pt) or a checkpoint (.safetensors).")
     return program if mask_delay is None else dataclasses.replace(program, mask_delay=mask_delay)
 
 

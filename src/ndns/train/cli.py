@@ -23,10 +23,12 @@ def command(
     initial: Annotated[
         Path | None, typer.Option(help="with `initial` in the settings: checkpoint of the model named there")
     ] = None,
+    initial_sha256: Annotated[str | None, typer.Option(help="expected SHA-256 of --initial")] = None,
 ) -> None:
     """Train a network; an interrupted run goes on where it stopped."""
     from ndns.config import Mix, TrainedModel, settings_from
     from ndns.errors import UserError
+    from ndns.files import check_sha256
     from ndns.processes import wait_for_products
 
     model = settings_from(settings, TrainedModel)
@@ -35,6 +37,10 @@ def command(
 
     if bool(model.initial) != bool(initial):
         raise UserError("ndns train: --initial belongs to `initial` in the settings; give both or neither.")
+    if initial_sha256:
+        if not initial:
+            raise UserError("ndns train: --initial-sha256 belongs to --initial.")
+        check_sha256(initial, initial_sha256)
     if model.train.fresh and (train_mix or plan or not corpus):
         raise UserError("ndns train: with train.fresh give --corpus and no --train-mix.")
     if model.train.source == "plan":

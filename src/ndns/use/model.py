@@ -47,13 +47,12 @@ def read_program(source: registry.Source) -> Program:
     Raises:
         UserError: as `load`.
     """
-    from ndns.quantize.checkpoint import quantize_checkpoint
     from ndns.quantize.imported import import_network
 
     path = source.verified()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        program = quantize_checkpoint(path) if path.suffix == ".safetensors" else import_network(path)
+        program = import_network(path)
     for warning in caught:
         print(f"ndns: {warning.message}", file=sys.stderr)
     return program
