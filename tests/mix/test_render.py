@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from ndns.config import Mix
 from ndns.errors import UserError
+from ndns.files import write_csv
 from ndns.mix.cli import app
 from ndns.mix.plan import draw_clip, write_plan
 from ndns.mix.render import COLUMNS, Job, gather, render_shards
@@ -155,6 +156,16 @@ def test_a_clip_in_two_shards_is_refused(rendered, tmp_path):
     shard = rendered / "train" / "0000.csv"
     with pytest.raises(UserError, match=r"0000\.csv: the clip 'train_00000' is in another shard too"):
         gather([shard, shard], tmp_path / "train.csv")
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_shards_of_another_method_are_refused(rendered, tmp_path, turn):
+    other = [{**row, "clip": f"{row['clip']}9", "name": "x"} for row in rows_of(rendered / "train" / "0000.csv")]
+    write_csv(tmp_path / "other.csv", other, [*COLUMNS, "name"])
+    shards = [rendered / "train" / "0000.csv", tmp_path / "other.csv"][::turn]
+    with pytest.raises(UserError, match=rf"{shards[1].name}: has other columns than .*{shards[0].name}"):
+        gather(shards, tmp_path / "train.csv")
+    assert not (tmp_path / "train.csv").exists()
 
 
 def test_kill_9_then_the_same_command(corpus, tmp_path):
