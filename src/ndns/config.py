@@ -50,6 +50,12 @@ class Mix(Section):
     shard_clips: int = Field(250, ge=1, description="clips in a shard; a job renders a shard")
     released: Released = Released()
 
+    @property
+    def lists(self) -> list[str]:
+        """Files that a plan of method released depends on besides the corpus manifest."""
+        lists = (self.released.speech_list, self.released.noise_list) if self.method == "released" else ()
+        return [path for path in lists if path]
+
     def clips(self, split: str) -> int:
         """Return the number of clips of `train` or `val`."""
         return {"train": 0 if self.method == "given" else self.train_clips, "val": self.val_clips}[split]
