@@ -71,7 +71,9 @@ def test_a_label_cannot_pass_for_snr_level_or_number(mixed):
     assert int(re.findall(r"fileid_(\d+)", noisy)[0]) == 0
 
 
-@pytest.mark.parametrize(("key", "value"), [("clip", "seven"), ("clip", "train_x"), ("snr_db", ""), ("level_dbfs", "?")])
+@pytest.mark.parametrize(
+    ("key", "value"), [("clip", "seven"), ("clip", "train_x"), ("snr_db", ""), ("level_dbfs", "?")]
+)
 def test_a_broken_row_is_named_and_nothing_is_written(mixed, tmp_path, key, value):
     rows = rows_of(mixed / "train.csv")
     rows[3][key] = value

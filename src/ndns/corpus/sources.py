@@ -142,7 +142,7 @@ def walk(root: Path) -> Iterator[str]:
     """Yield the paths of audio files below `root`, folders and names in sorted order.
 
     Raises:
-        UserError: a folder cannot be read or is a link, a file is a link out of the root, or a name is not valid Unicode.
+        UserError: a folder cannot be read or is a link, a link leads out of the root, or a name is not valid Unicode.
     """
     for folder, folders, names in os.walk(root, onerror=_unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
