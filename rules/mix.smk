@@ -1,6 +1,6 @@
 """Purpose: noisy clips with true SNR: a plan, its rendering shard by shard, and the manifest of each split.
 
-INPUTS: data/<corpus>/manifest.csv; for `speak` also data/<corpus>/audio.tar
+INPUTS: data/<corpus>/manifest.csv; for `speak` also data/<corpus>/audio.tar; the lists of `mix.released`
 OUTPUTS: results/<study>/mix/plan.csv; <split>/<shard>.tar with its manifest <shard>.csv; <split>.csv
 """
 
@@ -8,6 +8,7 @@ OUTPUTS: results/<study>/mix/plan.csv; <split>/<shard>.tar with its manifest <sh
 rule mix_plan:
     input:
         manifest=f"{CORPUS}/manifest.csv",
+        lists=STUDY.mix.lists,
     output:
         plan=f"{RESULTS}/mix/plan.csv",
     log:

@@ -50,6 +50,12 @@ class Mix(Section):
     shard_clips: int = Field(250, ge=1, description="clips in a shard; a job renders a shard")
     released: Released = Released()
 
+    @property
+    def lists(self) -> list[str]:
+        """Files that a plan of method released depends on besides the corpus manifest."""
+        lists = (self.released.speech_list, self.released.noise_list) if self.method == "released" else ()
+        return [path for path in lists if path]
+
     def clips(self, split: str) -> int:
         """Return the number of clips of `train` or `val`."""
         return {"train": 0 if self.method == "given" else self.train_clips, "val": self.val_clips}[split]
@@ -277,7 +283,7 @@ class Fetch(Section):
 
     sources: str = Field("data/sources.csv", description="table of archives: URL, size, SHA-256")
     sets: list[str] = Field(default=["dns4", "dns4_rir", "test_set_1"], min_length=1, description="sets of the table")
-    root: str = Field("data/fetched", description="folder for what is unpacked; about 930 GB for all sets")
+    root: str = Field("data/fetched", description="folder for what is unpacked; about 1000 GB for all sets")
     existing: str | None = Field(None, description="copy to use instead; `--config corpus_root=...` sets it")
     keep_archives: bool = Field(False, description="keep the archives after unpacking; about 600 GB more")
     partial: bool = Field(False, description="go on without archives that cannot be had; fetched.json names them")

@@ -39,6 +39,24 @@ def test_lost_file_is_fetched_again(tmp_path, site, go):
     assert unpacked(tmp_path / "root") == WAVS
 
 
+@pytest.mark.parametrize("left", ["", '{"files": {'])
+def test_a_state_that_a_power_cut_tore_is_made_again(tmp_path, site, go, left):
+    go(published())
+    state = tmp_path / "root/.fetch/state/read.tar.bz2.json"
+    whole = state.read_text()
+    state.write_text(left)
+    go(published())
+    assert state.read_text() == whole
+
+
+def test_another_file_under_another_name_is_no_finished_archive(tmp_path, site, go):
+    go(published())
+    newer = {name: data[::-1] for name, data in WAVS.items()}
+    site.files["newer.tar.bz2"] = tar_bz2(newer)
+    go({**published(site.files["newer.tar.bz2"], "newer.tar.bz2"), "archive": Path(NAME).name})
+    assert unpacked(tmp_path / "root") == newer
+
+
 def test_dropped_connections_resume_where_they_broke(tmp_path, site, go):
     site.faults[NAME] = Faults(drops=5, after=40_000)
     go(published())

@@ -72,11 +72,20 @@ def test_second_run_in_the_same_folder_is_kept_out(tmp_path, go):
         ({"name": "../out.tar.bz2"}, "leaves the folder"),
         ({"name": NAME, "sha256": "abc"}, "64 hexadecimal digits"),
         ({"name": NAME, "bytes": "many"}, "numbers or empty"),
+        ({"name": NAME, "url": "http://[server/read.tar.bz2"}, "neither http nor https"),
     ],
 )
 def test_wrong_rows_are_refused(go, row, message):
     with pytest.raises(UserError, match=message):
         go(row)
+
+
+@pytest.mark.parametrize("row", [f"{NAME},many,{'0' * 64}", f"{NAME},3,", f"{NAME},3"])
+def test_a_wrong_row_of_the_lock_file_is_named(tmp_path, go, row):
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root/sources.lock.csv").write_text(f"name,bytes,sha256\n{row}\n")
+    with pytest.raises(UserError, match=r"sources\.lock\.csv: the row of .*read\.tar\.bz2.* lacks a size or a hash"):
+        go({"name": NAME})
 
 
 def test_unknown_set_is_refused(go):

@@ -47,6 +47,15 @@ def files(root):
 GOOD = (member("a/good.wav"), b"good" * 1000)
 
 
+def test_a_name_that_is_no_utf8_is_refused_before_anything_is_in_its_place(tmp_path, run):
+    with tarfile.open(tmp_path / "x.tar.bz2", "w:bz2", format=tarfile.GNU_FORMAT, encoding="latin-1") as archive:
+        for name in ("a/good.wav", "a/café.wav"):
+            archive.addfile(member(name))
+    with pytest.raises(UserError, match=r"x\.tar\.bz2: the path .*caf.*is not allowed"):
+        run("x.tar.bz2", tmp_path / "x.tar.bz2")
+    assert files(tmp_path / "root") == {}
+
+
 @pytest.mark.parametrize("name", ["../out", "a/../../out", "/tmp/out", "a\\..\\out", "C:/out", ".fetch/state/x.json"])
 def test_paths_that_leave_the_folder_are_refused(tmp_path, run, name):
     path = tar(tmp_path / "x.tar.bz2", GOOD, (member(name), b"bad"))

@@ -75,9 +75,11 @@ def test_labels_taken_from_names_are_told(tmp_path, capsys):
     for name in (
         "speech/ann/a.wav",
         "speech/val/bob/b.wav",
+        "speech/cleo/clean/c.wav",
         "noise/rain1.wav",
         "noise/train/rain2.wav",
         "noise/fan-a.wav",
+        "noise/dog/val/d.wav",
     ):
         sound(tmp_path / "root" / name, len(name))
     folder.build(FolderCorpus(**settings(tmp_path / "root")), tmp_path / "out", jobs=1)

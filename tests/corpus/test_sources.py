@@ -1,6 +1,7 @@
 """Listing recordings: folder rules, manifests, paths that try to leave, and whole-label splits."""
 
 import csv
+import errno
 import os
 
 import pytest
@@ -75,6 +76,7 @@ def test_a_manifest_that_is_not_there_says_what_else_would_do(tmp_path):
         (("link.wav", "", "noise", "s", ""), r"link\.wav.*link"),
         (("linked/out.wav", "", "noise", "s", ""), r"linked/out\.wav.*link"),
         (("loop.wav", "", "noise", "s", ""), r"loop\.wav"),
+        ((f"{'a' * 300}.wav", "", "noise", "s", ""), "does not exist"),
         (("a.wav", "test", "noise", "s", ""), "split 'test'"),
         (("a.wav", "", "noise", "", ""), "label is empty"),
         (("", "", "noise", "s", ""), "file is empty"),
@@ -122,6 +124,27 @@ def test_links_within_the_tree_are_followed_for_files(tmp_path):
     (tmp_path / "clean").mkdir()
     (tmp_path / "clean/a.wav").symlink_to(tmp_path / ".store/1")
     assert [source.path for source in from_folders(tmp_path)[0]] == ["clean/a.wav"]
+
+
+def test_a_linked_folder_is_refused_rather_than_passed_over(tmp_path):
+    touch(tmp_path, ".store/anna/1.wav", "clean/ben/2.wav")
+    (tmp_path / "clean/anna").symlink_to(tmp_path / ".store/anna")
+    with pytest.raises(UserError, match="clean/anna: is a link to a folder"):
+        from_folders(tmp_path)
+
+
+def test_a_folder_that_cannot_be_read_is_named_rather_than_passed_over(tmp_path, monkeypatch):
+    touch(tmp_path, "clean/anna/1.wav", "clean/ben/2.wav")
+    original = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("anna"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return original(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(UserError, match=r"clean/anna: cannot be read \(Permission denied\)"):
+        from_folders(tmp_path)
 
 
 def test_names_that_no_table_can_hold_are_refused(tmp_path):

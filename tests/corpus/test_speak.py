@@ -78,8 +78,12 @@ def test_labels_are_in_one_split_and_both_have_both_kinds(small):
     assert {row.label for row in rows if row.kind == "noise" and row.split == "val"} == {"babble", "typing"}
 
 
-def test_composed_noise_draws_on_its_own_split_only():
-    plan = speak.recipes(SpeakCorpus())
+@pytest.mark.parametrize(
+    ("val_noises", "parts"), [(["engine", "babble", "typing"], 5), (["engine", "switched", "typing"], 2)]
+)
+def test_composed_noise_draws_on_its_own_split_only(val_noises, parts):
+    """Both ways round: babble of train must not hold voices of val either."""
+    plan = speak.recipes(SpeakCorpus(val_noises=val_noises))
     speech = {(r.split, r.utterance.voice) for r in plan if r.utterance}
     texts = {r.utterance.text for r in plan if r.utterance}
     noises = {(r.split, r.family) for r in plan if r.family}
@@ -92,7 +96,7 @@ def test_composed_noise_draws_on_its_own_split_only():
         assert len({talker.utterance.text for talker in recipe.talkers}) == len(recipe.talkers)
         assert all(abs(talker.gain_db) <= 6 for talker in recipe.talkers)
     for recipe in (r for r in plan if r.family == "switched"):
-        assert len(recipe.parts) == 5
+        assert len(recipe.parts) == parts
         assert {(recipe.split, part) for part in recipe.parts} <= noises
 
 

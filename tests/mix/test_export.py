@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from ndns.config import Mix
 from ndns.errors import UserError
+from ndns.files import write_csv
 from ndns.mix.cli import app
 from ndns.mix.export import export, names
 from ndns.mix.plan import write_plan
@@ -68,6 +69,27 @@ def test_a_label_cannot_pass_for_snr_level_or_number(mixed):
     assert int(re.findall(r"snr(-?\d+)", noisy)[0]) == round(float(row["snr_db"]))
     assert int(re.findall(r"tl(-?\d+)", noisy)[0]) == round(float(row["level_dbfs"]))
     assert int(re.findall(r"fileid_(\d+)", noisy)[0]) == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("clip", "seven"), ("clip", "train_x"), ("snr_db", ""), ("level_dbfs", "?")]
+)
+def test_a_broken_row_is_named_and_nothing_is_written(mixed, tmp_path, key, value):
+    rows = rows_of(mixed / "train.csv")
+    rows[3][key] = value
+    write_csv(tmp_path / "broken.csv", rows, list(rows[0]))
+    with pytest.raises(UserError, match=rf"broken\.csv: the row of '{rows[3]['clip']}' is broken"):
+        export(tmp_path / "broken.csv", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_long_labels_give_names_that_a_disk_takes(mixed, tmp_path):
+    rows = [{**row, "speaker": "я" * 200, "noise_label": "ж" * 200} for row in rows_of(mixed / "train.csv")]
+    for row in rows:
+        row.update({stream: str(mixed / row[stream]) for stream in ("noisy", "clean", "noise")})
+    write_csv(tmp_path / "long.csv", rows, list(rows[0]))
+    assert export(tmp_path / "long.csv", tmp_path / "out") == 5
+    assert sorted(loaded(f"{tmp_path}/out/")) == list(range(5))
 
 
 def test_released_names_stay_as_the_script_gives_them():

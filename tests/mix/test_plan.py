@@ -114,6 +114,7 @@ def test_invariants_of_a_clip(speech, noise, samples, index):
         elif not last:
             assert (segment.start, segment.stop) == (0, known[segment.path].samples), "only the last may be cropped"
     assert all(s.path != "silence" for s in clip.noise)
+    assert clip.noise[0].samples >= MIN_SAMPLES
 
 
 def test_crops_and_labels_vary():
@@ -172,6 +173,15 @@ def test_same_samples_under_another_name_do_not_cross(tmp_path):
     assert recordings.duplicates == 1
     assert "copy.wav" not in recordings.pools["train"].by_path()
     assert "val.wav" in recordings.pools["val"].by_path()
+
+
+def test_recordings_below_a_tenth_of_a_second_are_left_out(tmp_path):
+    corpus, rng = small(tmp_path), np.random.default_rng(4)
+    for samples in (1599, 1600):
+        corpus.add(f"{samples}.wav", "noise", "noise_train", "train", noise_like(rng, 16_000, 1.0)[:samples])
+    known = read_corpus(corpus.save().manifest).pools["train"].by_path()
+    assert known.keys() >= {"1600.wav", "train_noise.wav"}
+    assert "1599.wav" not in known
 
 
 def soundfile_samples(corpus, path):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sqlite3
 
 import librosa
 import numpy as np
@@ -249,6 +250,32 @@ def test_what_is_measured_stays_after_an_interruption(pool, planned, tmp_path, m
     write_released_plan(MIX, pool.manifest, tmp_path / "plan.csv", facts)
     assert sorted([*seen, *again]) == sorted(row["path"] for row in pool.rows)
     assert (tmp_path / "plan.csv").read_bytes() == planned.read_bytes()
+
+
+@pytest.mark.parametrize("how", ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
+def test_an_index_that_another_process_writes_is_not_called_broken(pool, tmp_path, monkeypatch, how):
+    facts = tmp_path / "facts.sqlite"
+    connect = sqlite3.connect
+    Index(facts, pool.root).__exit__(None, None, None)
+    other = connect(facts, isolation_level=None)
+    other.execute(how)
+    monkeypatch.setattr(sqlite3, "connect", lambda path: connect(path, timeout=0.01))
+    with pytest.raises(UserError, match=r"facts\.sqlite: another `ndns mix plan` writes it; wait for it"):
+        write_released_plan(MIX, pool.manifest, tmp_path / "plan.csv", facts)
+    other.execute("ROLLBACK")
+    other.close()
+    assert not (tmp_path / "plan.csv").exists()
+    write_released_plan(MIX, pool.manifest, tmp_path / "plan.csv", facts)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 3000])
+def test_a_broken_index_is_named(pool, tmp_path, kept):
+    facts = tmp_path / "facts.sqlite"
+    with Index(facts, pool.root) as index:
+        index.facts(pool.paths("noise"), jobs=1)
+    facts.write_bytes(facts.read_bytes()[:kept] + b"x" * 5000)
+    with pytest.raises(UserError, match=r"facts\.sqlite: .*delete it"):
+        write_released_plan(MIX, pool.manifest, tmp_path / "plan.csv", facts)
 
 
 def test_a_changed_recording_is_noticed(tmp_path):

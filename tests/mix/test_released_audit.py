@@ -88,6 +88,18 @@ def test_one_recording_that_crosses_is_found_and_counted(plan, tmp_path):
     assert found.leaking_val_clips == ["val_00001"]
 
 
+def test_samples_that_clips_share_twice_count_once(plan, tmp_path):
+    """Of one recording train holds 0 to 2 s and, inside that, 0.5 to 1 s; val holds 0.75 to 3 s."""
+    places = {"train_00000": (0, 32_000), "train_00001": (8_000, 16_000), "val_00000": (12_000, 48_000)}
+    rows = []
+    for number, (clip, (start, stop)) in enumerate(places.items()):
+        own = {"speech": segment(f"speech/{number}.wav", 0, stop - start), "noise": segment("noise/1.wav", start, stop)}
+        about = {"clip": clip, "split": clip.split("_")[0], "seconds": (stop - start) / 16_000}
+        rows.append({**rows_of(plan)[0], **about, **own})
+    (leak,) = audit_plan(write(tmp_path / "plan.csv", rows), 30.0).leaks
+    assert (leak.train_clips, leak.val_clips, leak.shared_seconds) == (2, 1, 1.25)
+
+
 def test_a_copy_under_another_name_is_found_through_the_manifest(plan, manifest, tmp_path):
     rows = [dict(rows_of(plan)[0], split=split, clip=f"{split}_0000{i}") for i, split in enumerate(("train", "val"))]
     for take, row in enumerate(rows, start=1):

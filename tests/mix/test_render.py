@@ -17,9 +17,11 @@ from typer.testing import CliRunner
 
 from ndns.config import Mix
 from ndns.errors import UserError
+from ndns.files import write_csv
 from ndns.mix.cli import app
 from ndns.mix.plan import draw_clip, write_plan
 from ndns.mix.render import COLUMNS, Job, gather, render_shards
+from ndns.mixing import clip
 from ndns.mixing.clips import STREAMS
 from ndns.mixing.corpus import read_corpus
 from ndns.mixing.draw import SILENCE
@@ -157,6 +159,16 @@ def test_a_clip_in_two_shards_is_refused(rendered, tmp_path):
         gather([shard, shard], tmp_path / "train.csv")
 
 
+@pytest.mark.parametrize("turn", [1, -1])
+def test_shards_of_another_method_are_refused(rendered, tmp_path, turn):
+    other = [{**row, "clip": f"{row['clip']}9", "name": "x"} for row in rows_of(rendered / "train" / "0000.csv")]
+    write_csv(tmp_path / "other.csv", other, [*COLUMNS, "name"])
+    shards = [rendered / "train" / "0000.csv", tmp_path / "other.csv"][::turn]
+    with pytest.raises(UserError, match=rf"{shards[1].name}: has other columns than .*{shards[0].name}"):
+        gather(shards, tmp_path / "train.csv")
+    assert not (tmp_path / "train.csv").exists()
+
+
 def test_kill_9_then_the_same_command(corpus, tmp_path):
     """Finished shards stay as they are when only the others are asked for; nothing half-written stays."""
     mix = MIX.model_copy(update={"train_clips": 60})
@@ -244,16 +256,41 @@ def test_only_silence_is_refused(tmp_path):
 
 
 def test_noise_between_the_words_only_is_drawn_again(tmp_path):
-    """Noise that is silent wherever speech is active would need an unbounded gain."""
-    time_ = np.arange(48_000) / 16_000
-    burst = 0.3 * np.random.default_rng(3).standard_normal(48_000) * (time_ > 2.9) + 2e-3
-    corpus = silent_corpus(tmp_path / "corpus", {"burst": np.clip(burst, -1, 1), "even": np.full(48_000, 0.05)})
-    pool = read_corpus(corpus.manifest).pools["val"]
-    planned = [draw_clip(MIX, pool, "val", index).noise_label for index in range(6)]
-    assert "burst" in planned
-    for row in rows_of(render(corpus.manifest, tmp_path / "mix", MIX, "val")):
+    """Noise that is 33 dB softer wherever speech is active would drown the clip to reach its SNR there."""
+    rng, late = np.random.default_rng(3), np.arange(40_000) >= 32_000
+    burst = np.where(late, 0.3, 0.003) * rng.standard_normal(40_000)
+    noises = {"burst": np.clip(burst, -1, 1), "even": noise_like(rng, 16_000, 2.5)}
+    corpus = silent_corpus(tmp_path / "corpus", noises)
+    corpus.rows = [row for row in corpus.rows if row["label"] != "v"]
+    corpus.add("w.wav", "speech", "w", "val", speech_like(rng, 16_000, 2.5) * (np.arange(40_000) < 28_000))
+    pool = read_corpus(corpus.save().manifest).pools["val"]
+    assert "burst" in [draw_clip(MIX, pool, "val", index).noise_label for index in range(6)]
+    rows = rows_of(render(corpus.manifest, tmp_path / "mix", MIX, "val"))
+    assert [row["noise_label"] for row in rows] == ["even"] * 6
+    for row in rows:
         assert measured(tmp_path / "mix", row)[0] == pytest.approx(float(row["snr_db"]), abs=0.1)
-        assert float(row["level_dbfs"]) > -45
+
+
+def test_an_snr_that_rounding_moves_is_drawn_again(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(clip, "SNR_TOLERANCE_DB", -1.0)
+    with pytest.raises(UserError, match="50 draws"):
+        render(corpus.manifest, tmp_path, MIX, "val")
+
+
+@pytest.mark.parametrize("spoil", ["bad", "copy"])
+def test_a_plan_with_a_recording_that_is_no_longer_usable_is_refused(corpus, tmp_path, spoil):
+    """As `ndns corpus` may find after the plan was drawn: a bad recording, or one that val holds as well."""
+    write_plan(MIX, read_corpus(corpus.manifest), tmp_path / "plan.csv")
+    later = Corpus(tmp_path / "later", [dict(row) for row in corpus.rows])
+    row = next(row for row in later.rows if row["path"] == "anna/2.flac")
+    if spoil == "bad":
+        row["status"] = "clipped"
+    else:
+        row["sha256"] = next(row["sha256"] for row in later.rows if row["split"] == "val" and row["status"] == "ok")
+    later.folder.mkdir()
+    later.save()
+    with pytest.raises(UserError, match=r"recording anna/2\.flac is not among the usable ones of the split 'train'"):
+        render_shards(Job(MIX, tmp_path / "plan.csv", later.manifest, "train", tmp_path / "train"))
 
 
 def test_a_plan_that_crosses_splits_is_refused(corpus, tmp_path):

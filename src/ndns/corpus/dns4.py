@@ -21,7 +21,7 @@ def from_tree(root: Path) -> tuple[list[Source], int]:
     """Find the recordings of an unpacked DNS-4 tree at any depth; also count files of other folders (test sets, rooms).
 
     Raises:
-        UserError: a link leads out of the root, or a name is not valid Unicode.
+        UserError: as `walk`.
     """
     sources, ignored = [], 0
     for path in walk(root):

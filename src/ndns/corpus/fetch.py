@@ -148,16 +148,12 @@ def _has_audio(root: Path, folder: str) -> bool:
 
 def _is_done(run: _Run, archive: Archive) -> bool:
     """Tell whether the archive was unpacked and each of its files still has its size."""
-    path = run.state(archive)
-    if not path.is_file():
-        return False
-    state = json.loads(path.read_text(encoding="utf-8"))
-    published = {part.name: part.sha256 for part in archive.parts if part.sha256}
-    if any(published.get(name, digest) != digest for name, digest in state["parts"].items()):
-        return False
     try:
+        state = json.loads(run.state(archive).read_text(encoding="utf-8"))
+        if any(part.sha256 and part.sha256 not in state["parts"].values() for part in archive.parts):
+            return False
         return all((run.root / name).stat().st_size == size for name, size in state["files"].items())
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # the latter: a power cut left the state empty or torn
         return False
 
 

@@ -69,7 +69,11 @@ def read_sources(path: Path, sets: Sequence[str]) -> list[Archive]:
 
 
 def _part(row: dict[str, str], where: str) -> tuple[Part, int]:
-    if urlsplit(row["url"]).scheme not in ("http", "https"):
+    try:
+        scheme = urlsplit(row["url"]).scheme
+    except ValueError:
+        scheme = ""
+    if scheme not in ("http", "https"):
         raise UserError(f"{where}: the url {row['url']!r} is neither http nor https; mend it.")
     if row["sha256"] and (len(row["sha256"]) != 64 or set(row["sha256"]) - set("0123456789abcdef")):
         raise UserError(f"{where}: sha256 {row['sha256']!r} is not 64 hexadecimal digits; mend it or leave it empty.")
@@ -84,13 +88,20 @@ def _part(row: dict[str, str], where: str) -> tuple[Part, int]:
 
 
 class Lock:
-    """Sizes and hashes by name, noted when an archive was first fetched and unpacked whole; one row a part."""
+    """Sizes and hashes by name, noted when an archive was first fetched and unpacked whole; one row a part.
+
+    Raises:
+        UserError: the file is no such table.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._guard = threading.Lock()
         rows = read_csv(path, LOCK_COLUMNS) if path.exists() else []
         self._rows = {row["name"]: row for row in rows}
+        for row in rows:
+            if not (row["bytes"] or "").isdecimal() or len(row["sha256"] or "") != 64:
+                raise UserError(f"{path}: the row of {row['name']!r} lacks a size or a hash; mend or remove the row.")
 
     def known(self, part: Part) -> Part:
         """Fill in what `sources.csv` leaves empty."""

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from ndns.audio import header, ogg
+from ndns.audio.io import SUFFIXES
 from ndns.config import FolderCorpus
 from ndns.corpus import dns4, inspection
 from ndns.corpus.inspection import Finding, inspect
@@ -34,7 +35,10 @@ def build(settings: FolderCorpus, out: Path, jobs: int) -> tuple[list[Recording]
     root = _root(settings.root)
     sources, ignored = _listed(settings, root)
     if not sources:
-        raise UserError(f"{root}: no speech or noise found; name folders speech and noise, or set corpus.manifest.")
+        raise UserError(
+            f"{root}: no speech or noise found in {', '.join(SUFFIXES)} files; name folders speech and noise, or set "
+            "corpus.manifest."
+        )
     sources = sorted(assign_splits(sources, settings.seed, settings.val_share), key=lambda source: source.path)
     _warn_of_gaps(sources)
     if settings.kind == "folder" and settings.manifest is None:

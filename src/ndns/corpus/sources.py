@@ -8,7 +8,7 @@ anywhere on the way gives the split. Names that start with a dot are passed over
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -58,7 +58,7 @@ def from_manifest(root: Path, name: str) -> tuple[list[Source], int]:
             raise UserError(f"{where}: {'label' if path else 'file'} is empty; fill it in.")
         if split and split not in SPLITS:
             raise UserError(f"{where}: split {split!r} of {path!r} is unknown; write train, val or nothing.")
-        if not _inside(root, path, where).is_file():
+        if not os.path.isfile(_inside(root, path, where)):  # of a name that is too long, Path.is_file raises
             raise UserError(f"{where}: the file {path!r} does not exist below {root}; add it or remove the row.")
         path = PurePosixPath(path).as_posix()
         _check_name(path, f"{where}: the file")
@@ -74,7 +74,7 @@ def from_folders(root: Path) -> tuple[list[Source], int]:
     """Find recordings below `root` by folder names; also count those that no folder calls speech or noise.
 
     Raises:
-        UserError: a link leads out of the root, or a name is not valid Unicode.
+        UserError: as `walk`.
     """
     sources, ignored = [], 0
     for path in walk(root):
@@ -88,7 +88,8 @@ def from_folders(root: Path) -> tuple[list[Source], int]:
 
 def named_by_file(source: Source) -> bool:
     """Tell whether the label of a recording found by folder names is the beginning of its own name."""
-    return PurePosixPath(source.path).parts[-2].lower() in (*KIND_FOLDERS, *SPLITS)
+    folders = PurePosixPath(source.path).parts[:-1]
+    return not _below(folders, _kind_folder(folders))
 
 
 def assign_splits(sources: list[Source], seed: int, val_share: float) -> list[Source]:
@@ -120,18 +121,30 @@ def assign_splits(sources: list[Source], seed: int, val_share: float) -> list[So
 
 def _by_folders(path: PurePosixPath) -> Source | None:
     folders = path.parts[:-1]
-    at = next((i for i, name in enumerate(folders) if name.lower() in KIND_FOLDERS), None)
+    at = _kind_folder(folders)
     if at is None:
         return None
-    below = [name for name in folders[at + 1 :] if name.lower() not in SPLITS]
+    below = _below(folders, at)
     label = below[0] if below else re.split(r"[-_\s]", path.stem, maxsplit=1)[0] or path.stem
     split = next((name.lower() for name in folders if name.lower() in SPLITS), "")
     return Source(path.as_posix(), KIND_FOLDERS[folders[at].lower()], label, split)
 
 
+def _kind_folder(folders: Sequence[str]) -> int | None:
+    return next((i for i, name in enumerate(folders) if name.lower() in KIND_FOLDERS), None)
+
+
+def _below(folders: Sequence[str], at: int) -> list[str]:
+    return [name for name in folders[at + 1 :] if name.lower() not in SPLITS]
+
+
 def walk(root: Path) -> Iterator[str]:
-    """Yield the paths of audio files below `root`, folders and names in sorted order."""
-    for folder, folders, names in os.walk(root):
+    """Yield the paths of audio files below `root`, folders and names in sorted order.
+
+    Raises:
+        UserError: a folder cannot be read or is a link, a link leads out of the root, or a name is not valid Unicode.
+    """
+    for folder, folders, names in os.walk(root, onerror=_unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in [*folders, *sorted(names)]:
             path = Path(folder, name)
@@ -139,9 +152,15 @@ def walk(root: Path) -> Iterator[str]:
             relative = path.relative_to(root).as_posix()
             if path.is_symlink() and (audio or name in folders):
                 _inside(root, relative, "corpus.root")
+                if not audio:
+                    raise UserError(f"{path}: is a link to a folder, which is not followed; move the folder there.")
             if audio:
                 _check_name(relative, "corpus.root: the file")
                 yield relative
+
+
+def _unreadable(error: OSError) -> None:
+    raise UserError(f"{error.filename}: cannot be read ({error.strerror}); mend its permissions or move it away.")
 
 
 def _check_name(name: str, what: str) -> None:

@@ -64,10 +64,11 @@ def safe_path(name: str, where: str) -> PurePosixPath:
     """Return `name` as a path that stays below any folder.
 
     Raises:
-        UserError: absolute, with `..`, a drive, a backslash or NUL, empty, or below the reserved folder.
+        UserError: absolute, with `..`, a drive, a backslash or NUL, empty, no UTF-8, or below the reserved folder.
     """
     path = PurePosixPath(name)
     bad = path.is_absolute() or ".." in path.parts or not path.parts or path.parts[0] == RESERVED
+    bad = bad or any("\ud800" <= character <= "\udfff" for character in name)
     if bad or any(mark in name for mark in "\\\0\r\n") or name[1:2] == ":":
         raise UserError(f"{where}: the path {name!r} leaves the folder or is not allowed; do not use this archive.")
     return path

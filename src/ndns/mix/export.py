@@ -14,7 +14,7 @@ from ndns.mixing.clips import STREAMS
 
 COLUMNS = ["clip", *STREAMS, "snr_db", "level_dbfs", "speaker", "noise_label"]
 KEPT = 100
-"""Characters that a name keeps of the speaker and of the noise type, as `MAXFILELEN` of the challenge."""
+"""Bytes that a name keeps of the speaker and of the noise type, as `MAXFILELEN` of the challenge does characters."""
 
 READ_BY_LOADERS = re.compile(r"(snr|tl|fileid_)(?=-?\d)")
 """A loader takes the first such place of a name for the SNR, the level or the number."""
@@ -39,10 +39,10 @@ def export(manifest: Path, out: Path, jobs: int = 1) -> int:
         The number of clips.
 
     Raises:
-        UserError: no such mixtures, two clips of one number, or foreign files in the folder.
+        UserError: no such mixtures, a broken row, two clips of one number, or foreign files in the folder.
     """
     rows = read_csv(manifest, COLUMNS)
-    named = [(row, names(row)) for row in rows]
+    named = [(row, _names_in(row, manifest)) for row in rows]
     known = {path for _, files in named for path in files.values()}
     if len(known) != len(rows) * len(STREAMS):
         raise UserError(f"{manifest}: two clips have the same number; run `ndns mix gather` again.")
@@ -68,14 +68,22 @@ def names(row: dict[str, str]) -> Files:
     number = int(row["clip"].rsplit("_", 1)[1])
     noisy = row.get("name")
     if not noisy:
-        sources = "_".join(_safe(row[key])[:KEPT] for key in ("speaker", "noise_label"))
+        sources = "_".join(_safe(row[key]) for key in ("speaker", "noise_label"))
         snr, level = (round(float(row[key])) for key in ("snr_db", "level_dbfs"))
         noisy = f"{sources}_snr{snr}_tl{level}_fileid_{number}.wav"
     return {"noisy": f"noisy/{noisy}", **{s: f"{s}/{s}_fileid_{number}.wav" for s in ("clean", "noise")}}
 
 
+def _names_in(row: dict[str, str], manifest: Path) -> Files:
+    try:
+        return names(row)
+    except (AttributeError, IndexError, TypeError, ValueError):
+        raise UserError(f"{manifest}: the row of {row['clip']!r} is broken; run `ndns mix gather` again.") from None
+
+
 def _safe(label: str) -> str:
-    return READ_BY_LOADERS.sub(r"\1-x", re.sub(r"[^\w.+-]", "-", label)).replace("_snr", "-snr")
+    safe = READ_BY_LOADERS.sub(r"\1-x", re.sub(r"[^\w.+-]", "-", label)).replace("_snr", "-snr")
+    return safe.encode()[:KEPT].decode(errors="ignore")
 
 
 def _write(folder: Path, out: Path, clips: list[tuple[dict[str, str], Files]]) -> None:

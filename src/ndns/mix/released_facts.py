@@ -65,10 +65,14 @@ class Index:
     """`facts.sqlite`: facts of recordings below `root` while their size and time are the same; and what was measured.
 
     Use it in a `with` statement. What is measured stays after an interruption; a kill loses the last 200 entries.
+
+    Raises:
+        UserError: the file is no index, cannot be written, or another process writes it.
     """
 
     def __init__(self, path: Path, root: Path) -> None:
         self.root = root
+        self._path = path
         self._pending = 0
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -79,14 +83,21 @@ class Index:
             )
             self._db.execute("CREATE TABLE IF NOT EXISTS mixtures (key TEXT PRIMARY KEY, value TEXT)")
         except sqlite3.DatabaseError as error:
-            raise UserError(f"{path}: is not an index of recordings ({error}); delete it.") from None
+            raise _unusable(path, error) from None
 
     def __enter__(self) -> "Index":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._db.commit()
-        self._db.close()
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        try:
+            if not isinstance(error, sqlite3.DatabaseError):
+                self._db.commit()
+        except sqlite3.DatabaseError as failed:
+            error = failed
+        finally:
+            self._db.close()
+        if isinstance(error, sqlite3.DatabaseError):
+            raise _unusable(self._path, error) from None
 
     def facts(self, paths: Sequence[str], jobs: int) -> list[Facts]:
         """Return the facts of recordings in the given order; those that are new or changed are decoded.
@@ -129,6 +140,14 @@ class Index:
         self._pending += 1
         if self._pending % _COMMIT_EVERY == 0:
             self._db.commit()
+
+
+def _unusable(path: Path, error: sqlite3.DatabaseError) -> UserError:
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return UserError(f"{path}: another `ndns mix plan` writes it; wait for it, or name another file with --facts.")
+    if isinstance(error, sqlite3.OperationalError):
+        return UserError(f"{path}: cannot be used ({error}); mend this, then run the same command again.")
+    return UserError(f"{path}: is not an index of recordings ({error}); delete it.")
 
 
 def _key(path: Path) -> str:

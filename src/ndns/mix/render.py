@@ -106,6 +106,8 @@ def gather(shards: list[Path], out: Path) -> None:
     for path, table in zip(shards, tables, strict=True):
         folder = Path(os.path.relpath(path.parent, out.parent))
         for row in table:
+            if list(row) != columns:
+                raise UserError(f"{path}: has other columns than {shards[0]}; gather shards of one split of one study.")
             if row["clip"] in rows:
                 raise UserError(
                     f"{path}: the clip {row['clip']!r} is in another shard too; run `ndns mix render` again."

@@ -87,8 +87,8 @@ def _check(debs: Path, packages: Sequence[Package]) -> None:
 def _joined(pieces: Sequence[Piece], folder: Path, name: str) -> np.ndarray:
     """Return the pieces as int16 `(samples,)` at 16 kHz."""
     signal = np.concatenate([_cut(folder / piece.member, piece) for piece in pieces]).astype(np.float64)
-    signal -= signal.mean()
-    peak = np.abs(signal).max()
+    signal -= signal.mean() if len(signal) else 0
+    peak = np.abs(signal).max(initial=0)
     if peak == 0:
         raise UserError(f"{name}: is silent; mend start and seconds in the table.")
     return to_pcm16(signal * (PEAK / peak))

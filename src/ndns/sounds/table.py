@@ -94,7 +94,7 @@ def _check(row: Mapping[str, str], packages: Mapping[str, Package], where: str) 
     if row["package"] not in packages:
         raise UserError(f"{where}: the package {row['package']!r} is not in the table of packages; add it there.")
     try:
-        wrong = not (float(row["start"]) >= 0 and 0 < float(row["seconds"]) < float("inf"))
+        wrong = not (0 <= float(row["start"]) < float("inf") and 0 < float(row["seconds"]) < float("inf"))
     except ValueError:
         wrong = True
     if wrong:
