@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, TypeAdapter, model_validator
 
 from ndns.audio.stft import Frames
-from ndns.config_corpus import FolderCorpus, Name, SpeakCorpus
+from ndns.config_corpus import Fetch, FolderCorpus, Name, SpeakCorpus
 from ndns.config_peer import Peer
 from ndns.config_train import Train
 from ndns.errors import UserError
@@ -276,17 +276,6 @@ class Board(Section):
     team: str = "ndns"
     date: str = Field("", pattern=r"^(\d{4}-\d{2}-\d{2})?$", description="date of a submission, YYYY-MM-DD; else empty")
     players: int = Field(3, ge=0, description="clips with audio players and spectrograms")
-
-
-class Fetch(Section):
-    """The challenge's archives: where they come from and where they go; `snakemake dns4`."""
-
-    sources: str = Field("data/sources.csv", description="table of archives: URL, size, SHA-256")
-    sets: list[str] = Field(default=["dns4", "dns4_rir", "test_set_1"], min_length=1, description="sets of the table")
-    root: str = Field("data/fetched", description="folder for what is unpacked; about 1000 GB for all sets")
-    existing: str | None = Field(None, description="copy to use instead; `--config corpus_root=...` sets it")
-    keep_archives: bool = Field(False, description="keep the archives after unpacking; about 600 GB more")
-    partial: bool = Field(False, description="go on without archives that cannot be had; fetched.json names them")
 
 
 def _model_kind(value: object) -> str | None:
