@@ -1,4 +1,4 @@
-"""Settings of a corpus: spoken by a synthesizer, or recordings from a folder."""
+"""Settings of a corpus: spoken by a synthesizer, recordings from a folder, the challenge's archives."""
 
 from typing import Annotated, Literal
 
