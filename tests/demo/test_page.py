@@ -113,7 +113,10 @@ def test_the_microphone_is_recorded_as_it_is(page, server):
 LENT = """
   window.lent = [];
   const lend = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
-  navigator.mediaDevices.getUserMedia = async (wish) => { const media = await lend(wish); lent.push(media); return media; };
+  navigator.mediaDevices.getUserMedia = async (wish) => {
+    lent.push(await lend(wish));
+    return lent.at(-1);
+  };
   window.live = () => lent.flatMap(media => media.getTracks()).filter(track => track.readyState == "live").length;"""
 
 

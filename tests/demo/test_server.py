@@ -293,8 +293,8 @@ def test_silence_is_dark_in_the_picture(server):
 def test_an_upload_that_is_given_up_leaves_the_terminal_alone(server, capfd):
     for _ in range(3):
         with socket.create_connection(server.server_address, timeout=10) as plain:
-            head = f"POST /denoise?model=s5_sparse HTTP/1.1\r\nHost: {server.hosts[0]}\r\nContent-Length: 1000\r\n\r\nabc"
-            plain.sendall(head.encode())
+            head = f"POST /denoise?model=s5_sparse HTTP/1.1\r\nHost: {server.hosts[0]}\r\nContent-Length: 1000\r\n\r\n"
+            plain.sendall(head.encode() + b"abc")
     assert ask(server, "GET", "/")[0] == 200
     time.sleep(0.2)
     assert capfd.readouterr().err == ""
