@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, TypeAdapter, model_validator
 
 from ndns.audio.stft import Frames
-from ndns.config_corpus import FolderCorpus, Name, SpeakCorpus
+from ndns.config_corpus import Fetch, FolderCorpus, Name, SpeakCorpus
 from ndns.config_peer import Peer
 from ndns.config_train import Train
 from ndns.errors import UserError
-from ndns.validation import Section, check_ranges, load_yaml, validated
+from ndns.validation import Section, check_keys_once, check_ranges, load_yaml, validated
 
 
 class Released(Section):
@@ -260,17 +260,6 @@ class Board(Section):
     players: int = Field(3, ge=0, description="clips with audio players and spectrograms")
 
 
-class Fetch(Section):
-    """The challenge's archives: where they come from and where they go; `snakemake dns4`."""
-
-    sources: str = Field("data/sources.csv", description="table of archives: URL, size, SHA-256")
-    sets: list[str] = Field(default=["dns4", "dns4_rir", "test_set_1"], min_length=1, description="sets of the table")
-    root: str = Field("data/fetched", description="folder for what is unpacked; about 930 GB for all sets")
-    existing: str | None = Field(None, description="copy to use instead; `--config corpus_root=...` sets it")
-    keep_archives: bool = Field(False, description="keep the archives after unpacking; about 600 GB more")
-    partial: bool = Field(False, description="go on without archives that cannot be had; fetched.json names them")
-
-
 def _model_kind(value: object) -> str | None:
     if not isinstance(value, Mapping | Section):
         return None
@@ -328,6 +317,20 @@ class Study(Section):
                 raise ValueError(f"models.{name}.train.fresh.corpora: {min(unknown)} is not among more")
         return self
 
+    @model_validator(mode="after")
+    def _runs_are_possible(self) -> "Study":
+        if "noisy" in self.models:
+            raise ValueError("models.noisy: the unprocessed mixture is called so; choose another name")
+        names = [corpus.name for corpus in self.more]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"more: the name {min(twice)} is there twice; choose another")
+        for name, model in self.models.items():
+            if isinstance(model, TrainedModel) and min(model.seeds) < 0:
+                raise ValueError(f"models.{name}.seeds: {min(model.seeds)} is below 0")
+            if isinstance(model, TrainedModel) and self.mix.method == "given" and not model.train.fresh:
+                raise ValueError(f"models.{name}: mix.method given has no clips to train on; name weights instead")
+        return self
+
 
 ROOTS = {"corpus_root": "NDNS_CORPUS_ROOT", "weights_root": "NDNS_WEIGHTS_ROOT", "more_root": "NDNS_MORE_ROOT"}
 """Folders outside the repository: keys for `--config` and the environment variables that stand in for them."""
@@ -341,9 +344,16 @@ def study_from(config: Mapping[str, Any], files: Iterable[str | Path] = ()) -> S
         files: configuration files, read again only to name file and line of a wrong key.
 
     Raises:
-        UserError: an unknown key, a missing key or a wrong value; the sentence names key, file and line.
+        UserError: an unknown key, a missing key, one that is there twice, or a wrong value; the sentence names key,
+            file and line.
     """
+    files = list(files)
     roots = {key: config.get(key) or os.environ.get(variable) for key, variable in ROOTS.items()}
+    for key, root in roots.items():
+        if root and not isinstance(root, str):
+            raise UserError(f"{key}: expected a folder (found {root!r}); write ./{root} if it is one.")
+    for file in files:
+        check_keys_once(file)
     config = {key: value for key, value in config.items() if key not in ROOTS}
     corpus = config.get("corpus")
     if roots["corpus_root"] and isinstance(corpus, Mapping) and corpus.get("kind") in ("folder", "dns4"):
@@ -355,7 +365,7 @@ def study_from(config: Mapping[str, Any], files: Iterable[str | Path] = ()) -> S
     models = config.get("models")
     if isinstance(models, Mapping):
         config["models"] = {name: _below(roots["weights_root"], model, "weights") for name, model in models.items()}
-    return validated(TypeAdapter(Study), config, list(files))
+    return validated(TypeAdapter(Study), config, files)
 
 
 def settings_from(text: str, kind: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Settings of a corpus: spoken by a synthesizer, or recordings from a folder."""
+"""Settings of a corpus: spoken by a synthesizer, recordings from a folder, or the challenge's archives."""
 
 from typing import Annotated, Literal
 
@@ -38,3 +38,14 @@ class FolderCorpus(Section):
     val_share: float = Field(0.2, gt=0, lt=1, description="share of speakers and of noise types kept for validation")
     on_bad: Literal["skip", "refuse"] = Field("skip", description="what happens to a bad recording")
     clipped_share: float = Field(0.001, ge=0, le=1, description="share of samples at full scale that is too much")
+
+
+class Fetch(Section):
+    """The challenge's archives: where they come from and where they go; `snakemake dns4`."""
+
+    sources: str = Field("data/sources.csv", description="table of archives: URL, size, SHA-256")
+    sets: list[str] = Field(default=["dns4", "dns4_rir", "test_set_1"], min_length=1, description="sets of the table")
+    root: str = Field("data/fetched", description="folder for what is unpacked; about 930 GB for all sets")
+    existing: str | None = Field(None, description="copy to use instead; `--config corpus_root=...` sets it")
+    keep_archives: bool = Field(False, description="keep the archives after unpacking; about 600 GB more")
+    partial: bool = Field(False, description="go on without archives that cannot be had; fetched.json names them")

@@ -78,6 +78,13 @@ class Plan:
         found = [name for name in dict.fromkeys(named) if Path(name).is_file()]
         return [*([peer.weights] if peer.weights else []), *found]
 
+    @property
+    def lists(self) -> list[str]:
+        """Files that name the recordings to mix, for `mix.method: released`."""
+        released = self.study.mix.released
+        found = (released.speech_list, released.noise_list) if self.study.mix.method == "released" else ()
+        return [file for file in found if file]
+
     def minutes(self, speed: float, threads: int, attempt: int) -> int:
         """Minutes that a job asks for: validation audio at `speed` x real time a thread, four times over; 30 or more.
 

@@ -117,6 +117,13 @@ def test_memory_and_minutes_follow_the_audio():
     assert hour.minutes(1, 2, 3) == 360
 
 
+def test_a_list_of_recordings_is_an_input_of_the_plan():
+    released = {"speech_list": "speech.txt", "noise_list": None}
+    mix = {"method": "released", "seed": 5, "snr_db": [-5, 20], "released": released}
+    assert plan({**CONFIG, "mix": mix}).lists == ["speech.txt"]
+    assert plan({**CONFIG, "mix": {"released": released}}).lists == []
+
+
 def test_wrong_study_is_refused():
     with pytest.raises(UserError, match="unknown key"):
         plan({**CONFIG, "mixx": {}})
