@@ -158,6 +158,24 @@ def test_roots_come_from_command_line_or_environment(monkeypatch):
     assert study_from(config).corpus.root == "/e"
 
 
+def test_further_corpora_and_weights_have_roots_too(monkeypatch):
+    more = [{"kind": "folder", "name": name, "root": root} for name, root in (("x", "a"), ("y", "./b"), ("z", "/c"))]
+    config = {"study": "a", "more": more, "models": {"m": {"weights": "n.net"}}}
+    assert [corpus.root for corpus in study_from({**config, "more_root": "/r"}).more] == ["/r/a", "b", "/c"]
+    monkeypatch.setenv("NDNS_MORE_ROOT", "/e")
+    monkeypatch.setenv("NDNS_WEIGHTS_ROOT", "/w")
+    study = study_from(config)
+    assert [corpus.root for corpus in study.more] == ["/e/a", "b", "/c"]
+    assert study.models["m"].weights == "/w/n.net"
+    assert study_from({**config, "more_root": "/r"}).more[0].root == "/r/a", "the command line comes first"
+
+
+def test_the_challenges_data_lie_where_the_corpus_root_says():
+    config = {"study": "a", "corpus": {"kind": "speak"}, "models": {"m": {}}, "corpus_root": "/c"}
+    assert study_from(config).fetch.existing == "/c"
+    assert study_from({**config, "fetch": {"sets": ["dns4"]}}).fetch.sets == ["dns4"]
+
+
 def test_stage_settings_round_trip(tmp_path):
     mix = Mix(seed=3, seconds=2.5)
     assert settings_from(mix.model_dump_json(), Mix) == mix

@@ -6,6 +6,8 @@ import io
 import json
 import socket
 import time
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -304,3 +306,31 @@ def test_browsers_name_no_port_where_it_is_eighty(server, monkeypatch):
     assert server.hosts[1] == f"localhost:{server.server_address[1]}"
     monkeypatch.setattr(server, "server_address", ("127.0.0.1", 80))
     assert server.hosts == ("127.0.0.1", "localhost")
+
+
+def test_one_recording_is_denoised_at_a_time(server, recording, monkeypatch):
+    inside, most = [], []
+    whole = Analyst.denoise
+
+    def slow(*given):
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.1)
+        found = whole(*given)
+        inside.pop()
+        return found
+
+    monkeypatch.setattr(Analyst, "denoise", slow)
+    with ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(lambda _: denoised(server, recording), range(3)))
+    assert [len(lines) for lines in answers] == [2, 2, 2]
+    assert most == [1, 1, 1]
+
+
+def test_the_networks_asked_last_are_kept(server, monkeypatch):
+    monkeypatch.setattr(module, "KEPT_MODELS", 2)
+    monkeypatch.setattr(server, "sources", {name: server.sources["s5_sparse"] for name in "abc"})
+    monkeypatch.setattr(server, "_analysts", OrderedDict())
+    for name in "abac":
+        assert server.analyst(name).model.name == name
+    assert list(server._analysts) == ["a", "c"]
