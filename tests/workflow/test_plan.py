@@ -175,3 +175,7 @@ def test_added_rows_are_peers_and_a_clash_of_names_is_refused(tmp_path, monkeypa
         plan({"study": "s", "models": {"theirs": {}}})
     (tmp_path / "made").rmdir()
     assert plan({"study": "s", "models": {"sdnn": {}}}).absent == {"theirs": str(tmp_path / "made")}
+    (tmp_path / "results/s/added.yaml").write_text("theirs: {peer: folder, folder: made}\nmore:\n  peer: foldr\n")
+    (tmp_path / "s.yaml").write_text("study: s\nmodels: {sdnn: {}}\n")
+    with pytest.raises(UserError, match=r"^results/s/added\.yaml:3: more\.peer: "):
+        plan({"study": "s", "models": {"sdnn": {}}}, ["s.yaml"])
