@@ -53,9 +53,9 @@ def test_a_dropped_file_is_heard_before_and_after_without_errors_or_other_reques
     before.click()
     wait(page, "document.querySelectorAll('audio')[0].currentTime > 0.2")
     after.click()
-    wait(page, "document.querySelectorAll('audio')[1].currentTime > 0.3")
-    assert page.execute_script("return document.querySelectorAll('audio')[0].paused")
-    assert [button.get_attribute("aria-pressed") for button in (before, after)] == ["false", "true"]
+    pressed = "[...document.querySelectorAll('.play')].map(b => b.getAttribute('aria-pressed')).join() == 'false,true'"
+    playing = "((a, b) => a.paused && !b.paused && b.currentTime > 0.3)(...document.querySelectorAll('audio'))"
+    wait(page, f"{playing} && {pressed}")  # at once: on a busy machine the sound is over before the next question
     wait(page, "document.querySelectorAll('.play')[1].getAttribute('aria-pressed') == 'false'")
     drawn = "c => { const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; return new Set(d).size; }"
     assert min(page.execute_script(f"return [...document.querySelectorAll('canvas')].map({drawn})")) > 50
