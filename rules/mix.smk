@@ -8,7 +8,7 @@ OUTPUTS: results/<study>/mix/plan.csv; <split>/<shard>.tar with its manifest <sh
 rule mix_plan:
     input:
         manifest=f"{CORPUS}/manifest.csv",
-        lists=STUDY.mix.lists,
+        lists=PLAN.lists,
     output:
         plan=f"{RESULTS}/mix/plan.csv",
     log:

@@ -1,8 +1,10 @@
 """Settings: what is wrong is named with key, file and line."""
 
+import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ndns.config import FolderCorpus, Mix, Study, TrainedModel, load_yaml, settings_from, study_from
 from ndns.errors import UserError
@@ -55,6 +57,24 @@ def write(tmp_path, text):
         ("study: a\ncorpus: {}\nmodels: {m: {}}\n", r":2: corpus\.kind: this key is missing; add it\.$"),
         ("study: a-b\nmodels: {m: {}}\n", r":1: study: use small letters, digits and underscores \(found 'a-b'\)"),
         ("study: a\nmodels: {A b: {}}\n", r":2: models\.A b: use small letters, digits and underscores"),
+        ("study: on\nmodels: {m: {}}\n", r":1: study: expected text; put it in quotes \(found True\)\.$"),
+        (
+            "study: a\nboard: {date: 2024-05-01}\nmodels: {m: {}}\n",
+            r":2: board\.date: expected text; put it in quotes \(found 2024-05-01\)\.$",
+        ),
+        ("study: a\nmix: {snr_db: [3]}\nmodels: {m: {}}\n", r":2: mix\.snr_db\.1: this key is missing"),
+        ("study: a\nmodels: {m: {train: {devices: two}}}\n", r":2: models\.m\.train\.devices: .*found 'two'"),
+        ("study: a\nmodels: {m: {network: {kind: s5, relu: z}}}\n", r":2: models\.m\.network\.relu: .*found 'z'"),
+        ("study: a\nmodels:\n  noisy: {weights: x.net}\n", r":3: models\.noisy: the unprocessed mixture is called so"),
+        ("study: a\nmodels: {m: {seeds: [1, -1]}}\n", r":2: models\.m\.seeds: -1 is below 0\.$"),
+        (
+            "study: a\nmix: {method: given}\nmodels:\n  m: {}\n",
+            r":4: models\.m: mix\.method given has no clips to train on",
+        ),
+        (
+            "study: a\nmore:\n" + 2 * "  - {kind: folder, name: x, root: y}\n" + "models: {m: {}}\n",
+            r":2: more: the name x is there twice",
+        ),
         ("study: a\nmodels: {m: {train: {seeds: [1]}}}\n", r"seeds: unknown key; it belongs to another section\.$"),
         ("study: a\nmodels: {m: {train: {crop_seconds: 1, fresh: {}}}}\n", r":2: models\.m\.train: crop_seconds crops"),
         ("study: a\nmodels: {a: {network: {front_end: {hop: 100}}}}\n", r":2: models\.a\.network\.front_end.*multiple"),
@@ -64,6 +84,45 @@ def test_wrong_settings_are_named(tmp_path, text, message):
     config, files = write(tmp_path, text)
     with pytest.raises(UserError, match=message):
         study_from(config, files)
+
+
+TWICE = "the key '{}' is there already, in line {}; remove one\\.$"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("study: a\nmix: {seed: 1}\nmix: {seed: 2}\nmodels: {m: {}}\n", r"study\.yaml:3: " + TWICE.format("mix", 2)),
+        ("study: a\nmodels:\n  m: {}\n  m: {seeds: [2]}\n", r"study\.yaml:4: " + TWICE.format("m", 3)),
+        ("study: a\nmix: {seed: 1, seed: 2}\nmodels: {m: {}}\n", r"study\.yaml:2: " + TWICE.format("seed", 2)),
+    ],
+)
+def test_a_key_that_is_there_twice_is_not_passed_over(tmp_path, text, message):
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=message):
+        load_yaml(path)
+    with pytest.raises(UserError, match=message):  # as Snakemake read it
+        study_from(yaml.safe_load(text), [path])
+
+
+def test_keys_may_come_by_reference_twice(tmp_path):
+    text = "x: &x {a: 1}\ny: &y {b: 2}\nz: {<<: *x, <<: *y}\n"
+    (tmp_path / "study.yaml").write_text(text)
+    assert load_yaml(tmp_path / "study.yaml")["z"] == yaml.safe_load(text)["z"]
+
+
+def test_a_json_file_with_tabs_is_searched_for_the_place(tmp_path):
+    path = tmp_path / "study.json"
+    path.write_text('{\n\t"study": "a",\n\t"modles": {},\n\t"models": {"m": {}}\n}\n')
+    with pytest.raises(UserError, match=r"study\.json:3: modles: unknown key; did you mean 'models'\?$"):
+        study_from(json.loads(path.read_text()), [path])
+
+
+@pytest.mark.parametrize("key", ["corpus_root", "weights_root", "more_root"])
+def test_a_folder_that_reads_as_a_number_gets_a_sentence(key):
+    with pytest.raises(UserError, match=rf"^{key}: expected a folder \(found 2024\); write \./2024 if it is one\.$"):
+        study_from({"study": "a", key: 2024, "models": {"m": {"weights": "x.net"}}})
 
 
 def test_only_the_first_of_many_problems_are_named():
@@ -97,6 +156,24 @@ def test_roots_come_from_command_line_or_environment(monkeypatch):
     assert here.models["m"].weights == "net/work.net"
     monkeypatch.setenv("NDNS_CORPUS_ROOT", "/e")
     assert study_from(config).corpus.root == "/e"
+
+
+def test_further_corpora_and_weights_have_roots_too(monkeypatch):
+    more = [{"kind": "folder", "name": name, "root": root} for name, root in (("x", "a"), ("y", "./b"), ("z", "/c"))]
+    config = {"study": "a", "more": more, "models": {"m": {"weights": "n.net"}}}
+    assert [corpus.root for corpus in study_from({**config, "more_root": "/r"}).more] == ["/r/a", "b", "/c"]
+    monkeypatch.setenv("NDNS_MORE_ROOT", "/e")
+    monkeypatch.setenv("NDNS_WEIGHTS_ROOT", "/w")
+    study = study_from(config)
+    assert [corpus.root for corpus in study.more] == ["/e/a", "b", "/c"]
+    assert study.models["m"].weights == "/w/n.net"
+    assert study_from({**config, "more_root": "/r"}).more[0].root == "/r/a", "the command line comes first"
+
+
+def test_the_challenges_data_lie_where_the_corpus_root_says():
+    config = {"study": "a", "corpus": {"kind": "speak"}, "models": {"m": {}}, "corpus_root": "/c"}
+    assert study_from(config).fetch.existing == "/c"
+    assert study_from({**config, "fetch": {"sets": ["dns4"]}}).fetch.sets == ["dns4"]
 
 
 def test_stage_settings_round_trip(tmp_path):

@@ -13,7 +13,7 @@ from ndns.files import sha256_bytes
 
 PACKAGE = Path(__file__).resolve().parent
 STATEMENT = re.compile(r"^[ \t]*((?:from|import)[ \t](?:[^\n(]*\([^)]*\)|[^\n]*))", re.MULTILINE)
-SETTINGS = ("config.py", "config_peer.py", "config_train.py", "validation.py")
+SETTINGS = ("config.py", "config_corpus.py", "config_mix.py", "config_peer.py", "config_train.py", "validation.py")
 
 
 def modules_of(stage: str) -> list[Path]:

@@ -2,6 +2,8 @@
 
 import difflib
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,14 +33,37 @@ def check_ranges(section: Section, *keys: str) -> None:
             raise ValueError(f"{key}: the lower bound {low} is above the upper bound {high}")
 
 
+class _Twice(Exception):
+    """A key that a mapping holds twice, and its lines."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Takes a key of a mapping once: YAML itself keeps the last and says nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        lines: dict[str, int] = {}
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"):
+            line = key.start_mark.line + 1
+            if key.value in lines:
+                raise _Twice(key.value, lines[key.value], line)
+            lines[key.value] = line
+        return super().construct_mapping(node, deep)
+
+
+def check_keys_once(path: str | Path) -> None:
+    """Raise a UserError where a mapping of a file that somebody else reads holds a key twice."""
+    with suppress(yaml.YAMLError):
+        _load(path, _text(path))
+
+
 def load_yaml(path: str | Path) -> dict[str, Any]:
     """Read a YAML (or JSON) mapping.
 
     Raises:
-        UserError: no such file, not YAML, or not a mapping of keys.
+        UserError: no such file, not YAML, a key that is there twice, or not a mapping of keys.
     """
     try:
-        value = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        value = _load(path, Path(path).read_text(encoding="utf-8"))
     except OSError:
         raise UserError(f"{path}: no such settings file.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -46,6 +71,19 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UserError(f"{path}: expected keys and values, found {type(value).__name__}.")
     return value
+
+
+def _load(path: str | Path, text: str) -> Any:
+    try:
+        return yaml.load(text, _Loader)  # which is a safe one
+    except _Twice as twice:
+        key, first, line = twice.args
+        raise UserError(f"{path}:{line}: the key {key!r} is there already, in line {first}; remove one.") from None
+
+
+def _text(path: str | Path) -> str:
+    """Return a file's text with blanks for tabs, which JSON may have and YAML may not."""
+    return Path(path).read_text(encoding="utf-8").replace("\t", " ")
 
 
 def validated(adapter: TypeAdapter[T], value: Any, files: list[str | Path]) -> T:
@@ -68,8 +106,11 @@ def _sentence(problem: Any, value: Any, files: list[str | Path]) -> str:
     keys = [key for key in _keys(problem["loc"], value, kind == "missing") if key != "[key]"]
     if kind.startswith("union_tag") and isinstance(given, Mapping):
         keys.append("kind")
+    complaint = _complaint(problem, keys)
+    if not keys and kind == "value_error":  # of the whole study: names its key itself
+        return f"{_place(complaint.partition(': ')[0].split('.'), files)}{complaint}"
     where = ".".join(map(str, keys)) or "settings"
-    return f"{_place(keys, files)}{where}: {_complaint(problem, keys)}"
+    return f"{_place(keys, files)}{where}: {complaint}"
 
 
 def _complaint(problem: Any, keys: list[int | str]) -> str:
@@ -85,7 +126,11 @@ def _complaint(problem: Any, keys: list[int | str]) -> str:
         message = "expected keys and values"
     elif kind == "string_pattern_mismatch" and problem["ctx"]["pattern"] == NAME:
         message = "use small letters, digits and underscores"
-    shown = f" (found {given!r})" if isinstance(given, int | float | str | None) else ""
+    elif kind == "string_type" and isinstance(given, int | float | date):
+        message = "expected text; put it in quotes"
+    shown = f" (found {given})" if isinstance(given, date) else ""
+    if isinstance(given, int | float | str | None):
+        shown = f" (found {given!r})"
     return f"{message[0].lower() + message[1:]}{shown}."
 
 
@@ -103,9 +148,9 @@ def _keys(location: tuple[int | str, ...], value: Any, missing: bool) -> list[in
     for index, part in enumerate(location):
         in_mapping = isinstance(value, Mapping) and part in value
         below = location[index + 1 :]
-        if in_mapping and below and below[0] != "[key]" and not isinstance(value[part], Mapping | list | tuple):
+        if in_mapping and below and below[0] in value and not isinstance(value[part], Mapping | list | tuple):
             continue  # a tag that is the name of a key, too: `peer`
-        if in_mapping or (isinstance(value, list | tuple) and isinstance(part, int)):
+        if in_mapping or (isinstance(value, list | tuple) and isinstance(part, int) and part < len(value)):
             keys.append(part)
             value = value[part]
         elif missing and index == len(location) - 1:
@@ -120,7 +165,7 @@ def _known_keys() -> list[str]:
 def _place(keys: list[int | str], files: list[str | Path]) -> str:
     """Return `file:line: ` of the deepest of `keys` that one of the files holds, the last file first."""
     for path in reversed(files):
-        node = yaml.compose(Path(path).read_text(encoding="utf-8"))
+        node = yaml.compose(_text(path))
         line = None
         for key in keys:
             children = node.value if isinstance(node, yaml.MappingNode) else []

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from ndns.audio.names import recordings
 from ndns.config import FolderCorpus, ImportedModel, Peer, Section, Study, TrainedModel, study_from
 from ndns.config_peer import ADDED
 from ndns.errors import UserError
-from ndns.validation import load_yaml
+from ndns.validation import load_yaml, validated
 
 PACKAGES = {"rnnoise": "pyrnnoise", "noisereduce": "noisereduce", "gtcrn": "onnxruntime"}
 """Packages that a peer needs beyond the pipeline's own."""
@@ -77,6 +79,13 @@ class Plan:
             named += [str(path) for path in recordings(Path(peer.folder)).values()]
         found = [name for name in dict.fromkeys(named) if Path(name).is_file()]
         return [*([peer.weights] if peer.weights else []), *found]
+
+    @property
+    def lists(self) -> list[str]:
+        """Files that name the recordings to mix, for `mix.method: released`."""
+        released = self.study.mix.released
+        found = (released.speech_list, released.noise_list) if self.study.mix.method == "released" else ()
+        return [file for file in found if file]
 
     def minutes(self, speed: float, threads: int, attempt: int) -> int:
         """Minutes that a job asks for: validation audio at `speed` x real time a thread, four times over; 30 or more.
@@ -178,12 +187,13 @@ def with_added(config: Mapping) -> Mapping:
     """Return the configuration with the systems that `ndns board add` noted for the study.
 
     Raises:
-        UserError: an added name is one of the configuration's models.
+        UserError: an added name is one of the configuration's models, or what was noted is damaged.
     """
     file = Path("results", str(config.get("study")), ADDED)
     if not file.is_file() or not isinstance(config.get("models"), Mapping):
         return config
     added = load_yaml(file)
+    validated(TypeAdapter(dict[str, Peer]), added, [file])
     for name in added:
         if name in config["models"]:
             raise UserError(f"{file}: the study has a model {name!r} of its own; run `ndns board remove {name}`.")

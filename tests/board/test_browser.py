@@ -89,6 +89,13 @@ def test_a_clip_that_ends_can_be_played_again(page):
     assert page.execute_script("return document.querySelectorAll('.seek')[3].value") == "0"
 
 
+def test_a_sound_that_the_browser_pauses_is_no_longer_shown_as_playing(page):
+    page.find_element("css selector", ".play").click()
+    wait(page, "document.querySelector('audio').currentTime > 0.1")
+    page.execute_script("document.querySelector('audio').pause()")
+    wait(page, "document.querySelector('.play').getAttribute('aria-pressed') == 'false'", seconds=5)
+
+
 def test_all_sounds_decode_and_all_pictures_show(page):
     wait(page, "[...document.querySelectorAll('audio')].every(a => a.readyState > 0)")
     durations = page.execute_script("return [...document.querySelectorAll('audio')].map(a => a.duration)")

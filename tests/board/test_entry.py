@@ -107,6 +107,23 @@ def test_the_write_up_quotes_the_epoch_whose_weights_were_kept(real, monkeypatch
         assert said in (real.root / "entry/write_up.tex").read_text()
 
 
+@pytest.mark.parametrize(("layers", "said"), [(6, True), (7, False)])
+def test_layers_too_many_to_name_are_not_announced(real, monkeypatch, layers, said):
+    monkeypatch.setattr(entry, "write_pdf", lambda tex: False)
+    cost = real.root / f"cost/{RUN}/cost.json"
+    found = json.loads(cost.read_text())
+    found["layers"] = (3 * found["layers"])[:layers]
+    cost.write_text(json.dumps(found))
+    write(real)
+    assert ("Layers that send messages" in (real.root / "entry/write_up.tex").read_text()) == said
+
+
+def test_a_model_called_as_the_folder_of_sounds_is_refused(real):
+    options = [word.replace(f"{RUN}=", "example=") for word in real.options()]
+    with pytest.raises(UserError, match=r"models\.example: an entry keeps its sounds"):
+        app(["entry", *options, "--out", str(real.root / "entry")], standalone_mode=False)
+
+
 def test_no_program_no_entry(real):
     words = real.options()
     pairs = zip(words[::2], words[1::2], strict=True)

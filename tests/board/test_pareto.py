@@ -2,12 +2,15 @@
 
 import json
 import math
+import re
 import xml.etree.ElementTree as ElementTree
 
 import pytest
 from typer.testing import CliRunner
 
 from ndns.board.cli import app, pareto
+from ndns.board.pareto_figure import figure
+from ndns.board.pareto_runs import Run
 from ndns.board.pareto_table import Model
 from ndns.errors import UserError
 from ndns.files import read_csv, write_csv
@@ -132,3 +135,38 @@ def test_wrong_input_gets_a_sentence_and_leaves_nothing(study, tmp_path, file, t
 def test_a_study_without_parents_is_refused(tmp_path):
     with pytest.raises(UserError, match="run `snakemake pareto`"):
         pareto(tmp_path, tmp_path / "board")
+
+
+def lone(name, macs, quality=8.0):
+    figures = {"effective_macs": macs, "deployed_bytes": macs}
+    return Model(name, (Run(name, 1, quality, quality, quality, figures, {}),))
+
+
+def values_across(drawn):
+    return re.findall(r'<text class="" x="[\d.]+" y="390.0" text-anchor="middle">([^<]+)', drawn)
+
+
+@pytest.mark.parametrize("macs", [3.0, 3000.0, 1400.0, 7e5])
+def test_the_axes_of_a_single_network_have_numbers(macs):
+    shown = values_across(figure([lone("dense_k050", macs)]))
+    assert len(shown) >= 2 * 2
+
+
+def test_numbers_across_many_decades_do_not_touch():
+    shown = values_across(figure([lone(f"dense_k{n}", 10.0**n) for n in range(1, 9)]))
+    assert 2 * 5 < len(shown) < 2 * 12
+
+
+def outline(points):
+    corners = [tuple(map(float, corner.split(","))) for corner in points.split()]
+    return tuple((round(x - corners[0][0], 1), round(y - corners[0][1], 1)) for x, y in corners)
+
+
+def test_many_families_differ_and_stay_inside():
+    drawn = figure([lone(f"family_{'x' * n}", 1000.0 + n, 8 + n) for n in range(20)])
+    root = ElementTree.fromstring(drawn)
+    width = float(root.get("width"))
+    texts = [text for text in root.iter("{http://www.w3.org/2000/svg}text") if text.text.startswith("family")]
+    assert all(float(text.get("x")) + 7 * len(text.text) <= width for text in texts[:20])
+    marks = re.findall(r'<g fill="(#\w+)"><\w+ (?:points="([^"]*)")?', drawn)[:20]
+    assert len({(colour, outline(points)) for colour, points in marks}) == 20

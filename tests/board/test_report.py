@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from ndns.audio.io import read_pcm16, write_pcm16
 from ndns.audio.spectrogram import decibels
-from ndns.board import compare, listen, sections
+from ndns.board import chip, compare, listen, sections
 from ndns.board.inputs import pairs, read_evidence
 from ndns.board.report import render
 from ndns.config import Board
@@ -369,6 +369,35 @@ def test_best_of_the_networks_is_bold_and_never_the_mixture(evidence):
     assert rows["noisy"].count("<b>") == 0
     cost = html.split('<caption class="hidden">Cost of each system')[1].split("</table>")[0]
     assert "<b>11.50</b>" in cost
+
+
+def test_an_undefined_score_of_a_version_is_a_dash(evidence):
+    quality = {key: np.full_like(values, np.nan) for key, values in evidence.runs[1].quality.items()}
+    systems = [*evidence.systems[:2], replace(evidence.systems[2], quality=quality)]
+    html = render(replace(evidence, systems=systems), Board())
+    scores = re.findall(r'<span class="score">([^<,]*)', html)
+    assert set(scores[2::4]) == {"–"}
+    assert scores[3] == "reference"
+    assert "nan dB" not in html
+
+
+def test_a_latency_of_nothing_is_a_figure(study):
+    path = study.root / "cost/sdnn-seed1/cost.json"
+    found = json.loads(path.read_text())
+    found["latency"] |= {"total_ms": 0.0, "algorithmic_ms": 0.0}
+    path.write_text(json.dumps(found))
+    evidence = evidence_of(study)
+    assert sections.against_latency(evidence, [])[1] == []
+    assert "Latency" in [tile["title"] for tile in sections.key_figures(evidence, evidence.runs[0])]
+
+
+@pytest.mark.parametrize("cores", [90, 300, 900])
+def test_cores_of_many_chips_are_seen_on_a_narrow_page(cores):
+    placement = [
+        {"population": "p", "neurons": [i, i + 1], "load": 0.5, "router": [i // 16, i // 4 % 4]} for i in range(cores)
+    ]
+    drawn = str(chip.picture(placement, {"columns": 8, "rows": 4, "cores": 120, "cores_per_router": 4}))
+    assert min(float(width) for width in re.findall(r'<rect[^>]* width="(-?[\d.]+)"', drawn)) > 1
 
 
 def test_systems_without_a_figure_are_named_instead_of_drawn(study):

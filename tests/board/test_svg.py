@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ndns.board.charts import WIDE, Line, Panel, panels, shape_of
+from ndns.board.charts import WIDE, Band, Line, Panel, bands, panels, shape_of
 from ndns.board.published import published
 from ndns.board.scatter import Point, scatter
 from ndns.board.sections import LATENCY, POWER
@@ -93,3 +93,32 @@ def test_text_in_drawings_is_escaped():
     assert "<x>" not in drawn
     assert "&lt;x&gt;" in drawn
     assert "t &amp; s" in drawn
+
+
+@pytest.mark.parametrize("latency", [30.0, 300.0, 700.0, 2500.0])
+def test_the_limit_is_written_inside_the_drawing(latency):
+    drawn = str(scatter([Point("a", 0, latency, None, Mean(9, 5.0, 4.0, 6.0))], [], LATENCY))
+    found = re.findall(r'<text class="small" x="([\d.]+)" [^>]*text-anchor="(\w+)">(allowed[^<]*)', drawn)
+    assert len(found) == 2
+    for x, anchor, text in found:
+        start = float(x) - {"start": 0, "end": 6 * len(text)}[anchor]
+        assert start >= 34, "the numbers of the other axis stand left of it"
+
+
+def test_a_cost_of_nothing_has_a_place_where_there_is_a_zero():
+    assert not POWER.shows(0.0)
+    assert not LATENCY.shows(None)
+    drawn = str(scatter([Point("a", 0, 0.0, 0.0, Mean(9, 5.0, 4.0, 6.0))], [], LATENCY))
+    assert "<title>a: 0 ms, 5.00 dB" in drawn
+    assert "<title>a, algorithmic: 0 ms</title>" in drawn
+
+
+@pytest.mark.parametrize("first", [-5, -10, -15, -30])
+def test_names_of_bands_never_touch(first):
+    names = [f"{low} to {low + 5}" for low in range(first, 25, 5)]
+    drawn = str(bands([Band(name, 9, {0: ("a", Mean(9, 3.0, 2.0, 4.0))}) for name in names]))
+    for part in drawn.split("</svg>")[:2]:
+        shown = re.findall(r'<text class="tick" x="([\d.]+)" y="280.0"[^>]*>([^<]+)', part)
+        assert len(shown) >= 2
+        for (a, one), (b, other) in pairwise(shown):
+            assert float(b) - float(a) > 6.25 * (len(one) + len(other)) / 2

@@ -53,9 +53,9 @@ def test_a_dropped_file_is_heard_before_and_after_without_errors_or_other_reques
     before.click()
     wait(page, "document.querySelectorAll('audio')[0].currentTime > 0.2")
     after.click()
-    wait(page, "document.querySelectorAll('audio')[1].currentTime > 0.3")
-    assert page.execute_script("return document.querySelectorAll('audio')[0].paused")
-    assert [button.get_attribute("aria-pressed") for button in (before, after)] == ["false", "true"]
+    pressed = "[...document.querySelectorAll('.play')].map(b => b.getAttribute('aria-pressed')).join() == 'false,true'"
+    playing = "((a, b) => a.paused && !b.paused && b.currentTime > 0.3)(...document.querySelectorAll('audio'))"
+    wait(page, f"{playing} && {pressed}")  # at once: on a busy machine the sound is over before the next question
     wait(page, "document.querySelectorAll('.play')[1].getAttribute('aria-pressed') == 'false'")
     drawn = "c => { const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; return new Set(d).size; }"
     assert min(page.execute_script(f"return [...document.querySelectorAll('canvas')].map({drawn})")) > 50
@@ -99,7 +99,7 @@ def test_a_large_file_is_refused_before_it_is_sent(page):
 def test_the_microphone_is_recorded_as_it_is(page, server):
     record = page.find_element("id", "record")
     record.click()
-    wait(page, "recording && recording.samples > 1.2 * recording.context.sampleRate")
+    wait(page, "recording?.samples > 1.2 * recording?.context?.sampleRate")
     assert text(page, "status") == "Recording …"
     record.click()
     wait(page, FINISHED)
@@ -108,6 +108,97 @@ def test_the_microphone_is_recorded_as_it_is(page, server):
     assert -40 < float(level.removesuffix(" dBFS")) < 0, "the fake microphone beeps"
     assert page.execute_script("return document.querySelectorAll('audio')[0].duration") > 1.1
     assert page.get_log("browser") == []
+
+
+LENT = """
+  window.lent = [];
+  const lend = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = async (wish) => {
+    lent.push(await lend(wish));
+    return lent.at(-1);
+  };
+  window.live = () => lent.flatMap(media => media.getTracks()).filter(track => track.readyState == "live").length;"""
+
+
+def test_two_fast_clicks_borrow_the_microphone_once(page):
+    page.execute_script(LENT + "const r = document.getElementById('record'); r.click(); r.click();")
+    wait(page, "lent.length == 2 && recording?.samples > 0.3 * recording?.context?.sampleRate")
+    assert page.execute_script("return live()") == 1
+    page.find_element("id", "record").click()
+    assert page.execute_script("return live()") == 0
+    wait(page, FINISHED)
+
+
+def test_a_microphone_that_cannot_be_heard_is_handed_back(page):
+    page.execute_script(LENT + "AudioContext.prototype.createMediaStreamSource = () => { throw new Error('rates'); };")
+    page.find_element("id", "record").click()
+    wait(page, "document.getElementById('error').textContent.includes('cannot be used (rates)')")
+    assert page.execute_script("return [live(), recording]") == [0, None]
+
+
+def test_a_file_does_not_cost_the_recording(page, recording):
+    record = page.find_element("id", "record")
+    record.click()
+    wait(page, "recording?.samples > 0.3 * recording?.context?.sampleRate")
+    drop(page, recording, "a.flac")
+    assert "stop it first" in text(page, "error")
+    record.click()
+    wait(page, FINISHED)
+    assert text(page, "sound") == "microphone.wav"
+    assert text(page, "error") == ""
+
+
+def test_a_file_is_denoised_while_the_browser_asks_for_the_microphone(page, recording):
+    ask = "navigator.mediaDevices.getUserMedia = () => new Promise((lend, refuse) => { window.refuse = refuse; });"
+    page.execute_script(ask)
+    page.find_element("id", "record").click()
+    drop(page, recording, "a.flac")
+    page.execute_script("refuse(new Error('late'))")
+    wait(page, FINISHED)
+    assert text(page, "error") == ""
+
+
+@pytest.mark.parametrize("lines", [0, 1])
+def test_an_answer_that_breaks_off_is_told(page, recording, lines):
+    page.execute_script(
+        """
+        const whole = window.fetch;
+        window.fetch = async (...given) => {
+          const lines = (await (await whole(...given)).text()).split("\\n").slice(0, arguments[0]);
+          return new Response(lines.map(line => line + "\\n").join(""));
+        };""",
+        lines,
+    )
+    drop(page, recording, "a.flac")
+    wait(page, "document.getElementById('error').textContent.includes('broke off')")
+    assert not page.execute_script("return document.body.classList.contains('busy')")
+    assert text(page, "energy-note") == ""
+
+
+def test_a_sound_that_the_browser_pauses_is_no_longer_shown_as_playing(page, recording):
+    drop(page, recording, "a.flac")
+    wait(page, FINISHED)
+    page.find_element("css selector", ".play").click()
+    wait(page, "document.querySelector('audio').currentTime > 0.1")
+    page.execute_script("document.querySelector('audio').pause()")
+    wait(page, "document.querySelector('.play').getAttribute('aria-pressed') == 'false'")
+
+
+def test_changing_between_both_sounds_leaves_one_loop_behind(page, recording):
+    drop(page, recording, "a.flac")
+    wait(page, FINISHED)
+    page.execute_script(
+        """
+        const frame = window.requestAnimationFrame.bind(window);
+        window.asked = 0;
+        window.requestAnimationFrame = (then) => { asked += 1; return frame(then); };"""
+    )
+    buttons = page.find_elements("css selector", ".play")
+    for button in buttons * 3:
+        button.click()
+    script = "asked = 0; setTimeout(arguments[0], 300)"
+    page.execute_async_script(script)
+    assert 5 < page.execute_script("return asked") < 40, "60 frames a second"
 
 
 def test_a_dead_server_is_noticed(page, recording):

@@ -5,6 +5,9 @@ import http.client
 import io
 import json
 import socket
+import time
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -273,3 +276,61 @@ def test_one_placement_serves_all_recordings(program, sound):
     busy, idle = analyst.energy(first)[0]["value"], analyst.energy(quiet)[0]["value"]
     assert analyst.placements is analyst.placements
     assert busy["dynamic_j"] > 10 * idle["dynamic_j"]
+
+
+def test_floats_scaled_like_integers_are_refused_as_by_the_command(server, sound):
+    buffer = io.BytesIO()
+    soundfile.write(buffer, sound.astype(np.float32), 16_000, format="WAV", subtype="FLOAT")
+    refused(server, buffer.getvalue(), 422, "a.wav: samples reach")
+
+
+def test_silence_is_dark_in_the_picture(server):
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.zeros(8000, np.int16), 16_000, format="WAV")
+    result, _ = denoised(server, buffer.getvalue())
+    for track in result["tracks"].values():
+        assert max(base64.b64decode(track["picture"])) == 0
+
+
+def test_an_upload_that_is_given_up_leaves_the_terminal_alone(server, capfd):
+    for _ in range(3):
+        with socket.create_connection(server.server_address, timeout=10) as plain:
+            head = f"POST /denoise?model=s5_sparse HTTP/1.1\r\nHost: {server.hosts[0]}\r\nContent-Length: 1000\r\n\r\n"
+            plain.sendall(head.encode() + b"abc")
+    assert ask(server, "GET", "/")[0] == 200
+    time.sleep(0.2)
+    assert capfd.readouterr().err == ""
+
+
+def test_browsers_name_no_port_where_it_is_eighty(server, monkeypatch):
+    assert server.hosts[1] == f"localhost:{server.server_address[1]}"
+    monkeypatch.setattr(server, "server_address", ("127.0.0.1", 80))
+    assert server.hosts == ("127.0.0.1", "localhost")
+
+
+def test_one_recording_is_denoised_at_a_time(server, recording, monkeypatch):
+    inside, most = [], []
+    whole = Analyst.denoise
+
+    def slow(*given):
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.1)
+        found = whole(*given)
+        inside.pop()
+        return found
+
+    monkeypatch.setattr(Analyst, "denoise", slow)
+    with ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(lambda _: denoised(server, recording), range(3)))
+    assert [len(lines) for lines in answers] == [2, 2, 2]
+    assert most == [1, 1, 1]
+
+
+def test_the_networks_asked_last_are_kept(server, monkeypatch):
+    monkeypatch.setattr(module, "KEPT_MODELS", 2)
+    monkeypatch.setattr(server, "sources", {name: server.sources["s5_sparse"] for name in "abc"})
+    monkeypatch.setattr(server, "_analysts", OrderedDict())
+    for name in "abac":
+        assert server.analyst(name).model.name == name
+    assert list(server._analysts) == ["a", "c"]

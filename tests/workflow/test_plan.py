@@ -142,6 +142,13 @@ def test_memory_and_minutes_follow_the_audio():
     assert hour.minutes(1, 2, 3) == 360
 
 
+def test_a_list_of_recordings_is_an_input_of_the_plan():
+    released = {"speech_list": "speech.txt", "noise_list": None}
+    mix = {"method": "released", "seed": 5, "snr_db": [-5, 20], "released": released}
+    assert plan({**CONFIG, "mix": mix}).lists == ["speech.txt"]
+    assert plan({**CONFIG, "mix": {"released": released}}).lists == []
+
+
 def test_wrong_study_is_refused():
     with pytest.raises(UserError, match="unknown key"):
         plan({**CONFIG, "mixx": {}})
@@ -193,3 +200,7 @@ def test_added_rows_are_peers_and_a_clash_of_names_is_refused(tmp_path, monkeypa
         plan({"study": "s", "models": {"theirs": {}}})
     (tmp_path / "made").rmdir()
     assert plan({"study": "s", "models": {"sdnn": {}}}).absent == {"theirs": str(tmp_path / "made")}
+    (tmp_path / "results/s/added.yaml").write_text("theirs: {peer: folder, folder: made}\nmore:\n  peer: foldr\n")
+    (tmp_path / "s.yaml").write_text("study: s\nmodels: {sdnn: {}}\n")
+    with pytest.raises(UserError, match=r"^results/s/added\.yaml:3: more\.peer: "):
+        plan({"study": "s", "models": {"sdnn": {}}}, ["s.yaml"])

@@ -1,11 +1,12 @@
 """The report's figures as inline SVG, each drawn once for a wide and once for a narrow page."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from ndns.board.svg import SHAPES, Canvas, Scale, label, padded, shape_at, ticks
+from ndns.board.svg import CHARACTER, SHAPES, Canvas, Scale, label, padded, shape_at, ticks
 from ndns.metrics.stats import Mean
 
 WIDE, NARROW = 860, 344
@@ -57,7 +58,7 @@ def shape_of(look: int) -> str:
 
 
 def bands(found: Sequence[Band]) -> Markup:
-    """SI-SNR improvement in bands of the clips' SNR, with 95 % intervals."""
+    """SI-SNR improvement in bands of the clips' SNR, with 95 % intervals; names are left out where they would touch."""
     values = [value for band in found for _, value in band.values.values()]
     ends = [end for value in values for end in (value.low, value.mean, value.high) if end is not None]
 
@@ -82,7 +83,8 @@ def bands(found: Sequence[Band]) -> Markup:
                 whisker(canvas, at, y, value, look)
                 title = f"{name}, {band.name} dB: {spoken(value)} ({band.clips} clips)"
                 canvas.mark(at, y(value.mean), 5, shape_of(look), f"mark s{look % LOOKS}", title)
-        for index, band in enumerate(found):
+        every = math.ceil((CHARACTER * max(len(band.name) for band in found) + 4) / (x(1) - x(0)))
+        for index, band in list(enumerate(found))[::every]:
             canvas.text(x(index + 0.5), canvas.height - 40, band.name, "tick", "middle")
             canvas.text(x(index + 0.5), canvas.height - 26, f"n = {band.clips}", "small", "middle")
         return canvas

@@ -42,11 +42,13 @@ def picture(placement: Sequence[Mapping[str, Any]], grid: Mapping[str, int]) -> 
 
     def draw(width: float) -> Canvas:
         tile = min(64.0, (width - GAP * chips) / columns)
-        core = (tile - GAP) / side
+        gap = min(GAP, tile / 4)
+        core = (tile - gap) / side
+        edge = min(1.0, core / 8)
         canvas = Canvas(width, grid["rows"] * tile + GAP)
         for column in range(columns):
             for row in range(grid["rows"]):
-                canvas.box(_left(column, tile, grid), row * tile, tile - GAP, tile - GAP, "router")
+                canvas.box(_left(column, tile, grid), row * tile, tile - gap, tile - gap, "router")
         for index, each in enumerate(placement):
             column, row = each["router"]
             slot = index % grid["cores"] % grid["cores_per_router"]
@@ -55,7 +57,7 @@ def picture(placement: Sequence[Mapping[str, Any]], grid: Mapping[str, int]) -> 
             title = f"{each['population']}, neurons {first} to {end - 1}: {100 * each['load']:.0f} % of the slowest"
             kind = f"core s{looks[each['population']] % LOOKS}"
             y = row * tile + core * (slot // side)
-            canvas.box(x + 1, y + 1, core - 2, core - 2, kind, title, 0.25 + 0.75 * each["load"])
+            canvas.box(x + edge, y + edge, core - 2 * edge, core - 2 * edge, kind, title, 0.25 + 0.75 * each["load"])
         return canvas
 
     return both(draw)

@@ -22,6 +22,7 @@ from ndns.loihi2 import engine, netx
 from ndns.loihi2.denoiser import decode_clip, encode_clip
 
 METRICSBOARD = "metricsboard_track_1_validation.yml"
+EXAMPLE = "example"
 README = """# Entry of {team} to the Intel N-DNS challenge, track 1
 
 | file | what |
@@ -56,18 +57,20 @@ def write_entry(out: Path, evidence: Evidence, board: Board, checkpoints: Mappin
         whether the write-up is there as PDF, which takes `pdflatex`.
 
     Raises:
-        UserError: no run has a program, or what was deployed is not what its program gives.
+        UserError: no run has a program, one is called `EXAMPLE`, or what was deployed is not what its program gives.
     """
     models = [run for run in evidence.runs if run.program and run.cost and run.denoised]
     if not models:
         raise UserError(f"{evidence.study}: no network has a program and denoised clips, so there is nothing to enter.")
+    if any(run.name == EXAMPLE for run in models):
+        raise UserError(f"models.{EXAMPLE}: an entry keeps its sounds in a folder of this name; rename the model.")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".entry") as temporary:
         folder = Path(temporary) / "entry"
         clip = _example(evidence, models[0])
         folder.mkdir()
         for name, path in (("noisy", clip.noisy), ("clean", clip.clean)):
-            write_pcm16(folder / "example" / f"{name}.flac", read_pcm16(path))
+            write_pcm16(folder / EXAMPLE / f"{name}.flac", read_pcm16(path))
         for run in models:
             _freeze(folder / run.name, run, clip, checkpoints.get(run.name))
         named = {run.name for run in models}

@@ -26,7 +26,10 @@ RAMP_END = ((254, 194, 135), (252, 253, 191))
 
 @dataclass(frozen=True)
 class Track:
-    """One version of a clip, played `softer_db` softer; `score` is its SI-SNR in dB, None for the clean speech."""
+    """One version of a clip, played `softer_db` softer.
+
+    `score` is its SI-SNR in dB: NaN where undefined, None for the clean speech.
+    """
 
     name: str
     score: float | None

@@ -4,10 +4,13 @@ from collections.abc import Sequence
 
 from markupsafe import escape
 
+from ndns.board.charts import shape_of
 from ndns.board.pareto_table import PTQ, Model
-from ndns.board.svg import SHAPES, Canvas, Labels, Scale, label, padded, shape_at, ticks
+from ndns.board.svg import Canvas, Labels, Scale, label, padded, shape_at, ticks
 
 WIDTH, HEIGHT, PANEL, LEFT, TOP, BOTTOM = 940, 430, 390, 58, 66, 372
+LINE, MOST_VALUES = 18, 11
+"""Height of a line of the legend, px; values that an axis has room for."""
 COLOURS = ("#1f5fa8", "#c4571b", "#2f7d4f", "#7b4fa3", "#666666", "#a8324a")
 STYLE = (
     "text{font:12px sans-serif;fill:#222}.title{font-weight:bold}.grid{stroke:#e4e4e4}.axis{stroke:#555}"
@@ -26,23 +29,30 @@ def figure(models: Sequence[Model]) -> str:
     looks = {family: index for index, family in enumerate(families)}
     canvas = Canvas(WIDTH, HEIGHT)
     canvas.text(LEFT - 40, 20, "SI-SNR of the integer networks, dB", "title")
-    _legend(canvas, looks, any(model.family.endswith(PTQ) for model in models))
+    more = LINE * _legend(canvas, looks, any(model.family.endswith(PTQ) for model in models))
+    canvas.parts.append(f'<g transform="translate(0 {more})">')
     for index, (column, name) in enumerate(AXES):
         _panel(canvas, models, looks, column, name, LEFT + index * (WIDTH // 2))
-    box = f'viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}"'
+    canvas.parts.append("</g>")
+    box = f'viewBox="0 0 {WIDTH} {HEIGHT + more}" width="{WIDTH}" height="{HEIGHT + more}"'
     ground = '<rect width="100%" height="100%" fill="#fff"/>'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" {box}><style>{STYLE}</style>{ground}'
     return "\n".join([head, *canvas.parts, "</svg>\n"])
 
 
-def _legend(canvas: Canvas, looks: dict[str, int], hollow: bool) -> None:
-    at = LEFT
-    for family, look in looks.items():
-        canvas.parts.append(_mark(at, 42, look, filled=True))
-        canvas.text(at + 11, 46, family)
-        at += 40 + 7 * len(family)
+def _legend(canvas: Canvas, looks: dict[str, int], hollow: bool) -> int:
+    """Draw the legend, and return how many lines it takes beyond the first."""
+    at, line = LEFT, 0
     note = "band: seeds" + ("; hollow: trained without rounding" if hollow else "")
-    canvas.text(at, 46, note)
+    for text, look in (*looks.items(), (note, None)):
+        wide = 11 + 7 * len(text)
+        if at + wide > WIDTH and at > LEFT:
+            at, line = LEFT, line + 1
+        if look is not None:
+            canvas.parts.append(_mark(at, 42 + LINE * line, look, filled=True))
+        canvas.text(at if look is None else at + 11, 46 + LINE * line, text)
+        at += wide + 29
+    return line
 
 
 def _panel(canvas: Canvas, models: Sequence[Model], looks: dict[str, int], column: str, name: str, left: float) -> None:
@@ -85,12 +95,15 @@ def _panel(canvas: Canvas, models: Sequence[Model], looks: dict[str, int], colum
 def _mark(x: float, y: float, look: int, filled: bool) -> str:
     colour = COLOURS[look % len(COLOURS)]
     paint = f'fill="{colour}"' if filled else f'fill="#fff" stroke="{colour}" stroke-width="1.8"'
-    return f"<g {paint}>{shape_at(x, y, 5, SHAPES[look % len(SHAPES)])}</g>"
+    return f"<g {paint}>{shape_at(x, y, 5, shape_of(look))}</g>"
 
 
 def _round_values(x: Scale) -> list[float]:
-    """Values 1, 2 and 5 times a power of ten within a scale."""
-    return [n * 10.0**p for p in range(12) for n in (1, 2, 5) if x.low <= n * 10.0**p <= x.high]
+    """Values 1, 2 and 5 times a power of ten within a scale, less or more of them where it is long or short."""
+    found = [n * 10.0**p for p in range(12) for n in (1, 2, 5) if x.low <= n * 10.0**p <= x.high]
+    if len(found) > MOST_VALUES:
+        return [10.0**p for p in range(12) if x.low <= 10.0**p <= x.high]
+    return found if len(found) > 1 else ticks(x.low, x.high, 8)
 
 
 def _short(value: float) -> str:

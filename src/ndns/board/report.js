@@ -47,10 +47,10 @@ function setUp(article) {
     }
     article.classList.add("started");
   };
-  const follow = () => {
-    if (!clip.playing) return;
-    show(clip.playing.audio.currentTime);
-    requestAnimationFrame(follow);
+  const follow = (track) => {
+    if (clip.playing !== track) return;
+    show(track.audio.currentTime);
+    requestAnimationFrame(() => follow(track));
   };
   clip.pause = () => {
     if (!clip.playing) return;
@@ -63,7 +63,7 @@ function setUp(article) {
     track.audio.currentTime = clip.at < length - 0.1 ? clip.at : 0;
     clip.playing = track;
     track.button.setAttribute("aria-pressed", "true");
-    track.audio.play().then(follow, () => clip.playing === track && clip.pause());
+    track.audio.play().then(() => follow(track), () => clip.playing === track && clip.pause());
   };
   for (const track of tracks) {
     track.audio.controls = false;
@@ -72,6 +72,10 @@ function setUp(article) {
       if (clip.playing !== track) return;
       clip.pause();
       show(0);
+    });
+    /* Media keys and calls pause a sound, too. */
+    track.audio.addEventListener("pause", () => {
+      if (clip.playing === track && track.audio.paused && !track.audio.ended) clip.pause();
     });
     track.seek.addEventListener("input", () => {
       const at = Number(track.seek.value);

@@ -13,6 +13,8 @@ from ndns.metrics.stats import Mean
 
 BOLD = 8.4
 """Mean width of a character of a system's name, px."""
+ROOM = 110
+"""Kept free for what is written at the limit, px."""
 LANDMARK = "Intel SDNN baseline"
 """The published entry whose label goes first when there is no room for all."""
 
@@ -36,6 +38,10 @@ class Axis:
     second: str
     log: bool = False
     limit: float | None = None
+
+    def shows(self, cost: float | None) -> bool:
+        """Whether a cost has a place on it: zero has none on a logarithmic one."""
+        return cost is not None and (cost > 0 or not self.log)
 
 
 @dataclass(frozen=True)
@@ -73,8 +79,10 @@ def scatter(points: Sequence[Point], published: Sequence[Published], axis: Axis)
         if axis.limit is not None:
             canvas.line(x(axis.limit), y.start, x(axis.limit), y.stop, "rule")
             text = f"allowed: {axis.limit:g} {axis.unit}"
-            canvas.text(x(axis.limit) - 6, y.stop + 10, text, "small", "end")
-            labels.taken.append((x(axis.limit) - 110, y.stop, x(axis.limit) + 2, y.stop + 14))
+            side = -1 if x(axis.limit) - ROOM > x.start else 1
+            canvas.text(x(axis.limit) + 6 * side, y.stop + 10, text, "small", "end" if side < 0 else "start")
+            ends = sorted((x(axis.limit) + ROOM * side, x(axis.limit) - 2 * side))
+            labels.taken.append((ends[0], y.stop, ends[1], y.stop + 14))
             labels.taken.append((x(axis.limit) - 2, y.stop, x(axis.limit) + 2, y.start))
         for name, px, py in entries:
             labels.block(x(px), y(py), 5)
@@ -109,7 +117,7 @@ def _system(canvas: Canvas, labels: Labels, x: Scale, y: Scale, point: Point, ax
     kind, shape = f"s{point.look % LOOKS}", shape_of(point.look)
     at = (x(max(point.cost, x.low)), y(point.improvement.mean))
     whisker(canvas, at[0], y, point.improvement, point.look)
-    if point.second:
+    if axis.shows(point.second):
         second = x(max(point.second, x.low))
         canvas.line(second, at[1], *at, f"thin {kind}")
         title = f"{point.name}, {axis.second}: {point.second:.3g} {axis.unit}"

@@ -74,7 +74,7 @@ def _cost_figures(leader: System) -> list[dict[str, Any]]:
     if power:
         note = f"counted {counted / 1e6:.1f}" if counted else ""
         figures.append(_figure("Power proxy", f"{power / 1e6:.1f}", "M-Ops/s", note))
-    if latency:
+    if latency is not None:
         allowed = f"limit {ALLOWED_MS:g}" + (f", pipeline +{pipeline:.0f}" if pipeline else "")
         figures.append(_figure("Latency", f"{latency:.1f}", "ms", allowed, met=latency <= ALLOWED_MS))
     if size:
@@ -92,7 +92,7 @@ def against_power(evidence: Evidence, published: list[Published]) -> tuple[Marku
 
     def costs(run: System) -> tuple[float | None, float | None]:
         keys = ("power_proxy_ops_s", "power_proxy_events_ops_s")
-        return tuple(value / 1e6 if (value := figure(run.cost, key)) else None for key in keys)
+        return tuple(None if (value := figure(run.cost, key)) is None else value / 1e6 for key in keys)
 
     return _against(evidence, published, POWER, costs)
 
@@ -114,7 +114,7 @@ def _against(
     for look, run in enumerate(evidence.runs):
         value = estimate(run.quality["si_snri_data"])
         cost, second = costs(run)
-        if cost and value:
+        if axis.shows(cost) and value:
             points.append(Point(run.name, look, cost, second, value))
         else:
             without.append(run.name)

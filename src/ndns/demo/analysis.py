@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 import soundfile
 
-from ndns.audio.io import RATE, check_whole, encode_pcm16, limit_to_pcm16, resample, to_mono
-from ndns.audio.spectrogram import ROWS, binned, decibels
+from ndns.audio.io import RATE, check_scale, check_whole, encode_pcm16, limit_to_pcm16, resample, to_mono
+from ndns.audio.spectrogram import LOWEST_DB, ROWS, binned, decibels
 from ndns.errors import UserError
 from ndns.loihi2 import scenarios, timing
 from ndns.loihi2.cores import Placement, place, populations
@@ -54,7 +54,7 @@ def read_recording(data: bytes, name: str) -> Recording:
     """Decode the beginning of a file's bytes: at most `MOST_SECONDS`, channel mean, 16 kHz.
 
     Raises:
-        UserError: not audio, no samples, cut short, or NaN; names the file.
+        UserError: not audio, no samples, cut short, NaN, or floats scaled like integers; names the file.
     """
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
@@ -70,6 +70,7 @@ def read_recording(data: bytes, name: str) -> Recording:
         raise UserError(f"{name}: ends after {len(samples)} of {frames} samples; the file is cut short.")
     if not np.isfinite(samples).all():
         raise UserError(f"{name}: contains NaN or infinite samples; export it again.")
+    check_scale(name, samples)
     try:
         mono = resample(to_mono(samples).astype(np.float64), rate)
     except ValueError as error:
@@ -105,7 +106,7 @@ class Analyst:
         seen = denoiser.activity()
         sounds = {"before": recording.samples, "after": cleaned}
         pictures = {name: decibels(sound) for name, sound in sounds.items()}
-        top = max(picture.max() for picture in pictures.values())
+        top = max(LOWEST_DB + RANGE_DB, *(picture.max() for picture in pictures.values()))  # silence stays dark
         tracks = {
             name: {
                 "audio": wav(sound),

@@ -44,6 +44,11 @@ async function* lines(response) {
 
 async function denoise(sound, name) {
   if (isBusy()) return;
+  if (recording?.runs) {
+    $("error").textContent = "The microphone is recording; stop it first.";
+    return;
+  }
+  recording = null; // one that still waits for the microphone is given up
   $("error").textContent = "";
   if (sound.size > limits.bytes) {
     complain(`${name}: The file is larger than ${Math.floor(limits.bytes / 2 ** 20)} MiB; cut it first.`);
@@ -57,11 +62,15 @@ async function denoise(sound, name) {
       complain((await response.json()).error);
       return;
     }
+    let whole = false;
     for await (const part of lines(response)) {
       if (part.tracks) showSound(part, name);
       else showEnergy(part);
+      whole = !part.tracks;
     }
+    if (!whole) throw new Error("the answer broke off");
   } catch (error) {
+    $("energy-note").textContent = "";
     complain(`The program that serves this page did not answer (${error.message}); is it still running?`);
   }
 }
@@ -135,10 +144,10 @@ function player(result) {
       track.picture.style.setProperty("--at", Math.min(1, at / result.seconds));
     }
   };
-  const follow = () => {
-    if (!state.playing || !state.playing.audio.isConnected) return;
-    show(state.playing.audio.currentTime);
-    requestAnimationFrame(follow);
+  const follow = (track) => {
+    if (state.playing !== track || !track.audio.isConnected) return;
+    show(track.audio.currentTime);
+    requestAnimationFrame(() => follow(track));
   };
   const pause = () => {
     if (!state.playing) return;
@@ -151,7 +160,7 @@ function player(result) {
     track.audio.currentTime = state.at < result.seconds - 0.05 ? state.at : 0;
     state.playing = track;
     track.button.setAttribute("aria-pressed", "true");
-    track.audio.play().then(follow, () => state.playing === track && pause());
+    track.audio.play().then(() => follow(track), () => state.playing === track && pause());
   };
   for (const key of ["before", "after"]) {
     const track = build(key, result);
@@ -160,6 +169,10 @@ function player(result) {
       if (state.playing !== track) return;
       pause();
       show(0);
+    });
+    /* Media keys and calls pause a sound, too. */
+    track.audio.addEventListener("pause", () => {
+      if (state.playing === track && track.audio.paused && !track.audio.ended) pause();
     });
     track.seek.addEventListener("input", () => {
       show(Number(track.seek.value));
@@ -223,37 +236,55 @@ addEventListener("drop", (event) => {
 });
 document.querySelector("form").addEventListener("submit", (event) => event.preventDefault());
 
-/* The microphone, as raw samples: a lossy codec would hide what the network does. */
+/* The microphone, as raw samples: a lossy codec would hide what the network does. The last click counts: a recording that
+   is no longer `recording` when the browser lends the microphone hands it back. */
 const TAP = "registerProcessor('tap', class extends AudioWorkletProcessor { process([[channel]]) { if (channel) this.port.postMessage(channel.slice()); return true; } })";
 let recording = null;
 
 async function startRecording() {
   const plain = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
-  const media = await navigator.mediaDevices.getUserMedia({ audio: plain });
-  const context = new AudioContext();
-  const url = URL.createObjectURL(new Blob([TAP], { type: "text/javascript" }));
-  await context.audioWorklet.addModule(url).finally(() => URL.revokeObjectURL(url));
-  const tap = new AudioWorkletNode(context, "tap");
-  recording = { media, context, chunks: [], samples: 0 };
-  tap.port.onmessage = ({ data }) => {
-    if (!recording) return;
-    recording.chunks.push(data);
-    recording.samples += data.length;
-    const seconds = recording.samples / context.sampleRate;
-    $("record-time").textContent = `${seconds.toFixed(1)} s`;
-    if (seconds >= limits.seconds) stopRecording();
-  };
-  context.createMediaStreamSource(media).connect(tap);
+  const mine = { runs: false, media: null, context: null, chunks: [], samples: 0 };
+  recording = mine;
+  try {
+    mine.media = await navigator.mediaDevices.getUserMedia({ audio: plain });
+    mine.context = new AudioContext();
+    const url = URL.createObjectURL(new Blob([TAP], { type: "text/javascript" }));
+    await mine.context.audioWorklet.addModule(url).finally(() => URL.revokeObjectURL(url));
+    const tap = new AudioWorkletNode(mine.context, "tap");
+    tap.port.onmessage = ({ data }) => hear(mine, data);
+    mine.context.createMediaStreamSource(mine.media).connect(tap);
+    mine.runs = recording === mine;
+  } catch (error) {
+    if (recording !== mine) return;
+    recording = null;
+    throw error;
+  } finally {
+    if (!mine.runs) release(mine);
+  }
+  if (!mine.runs) return;
   $("record").setAttribute("aria-pressed", "true");
   $("record-word").textContent = "Stop";
   say("Recording …");
 }
 
+function hear(mine, data) {
+  if (recording !== mine) return;
+  mine.chunks.push(data);
+  mine.samples += data.length;
+  const seconds = mine.samples / mine.context.sampleRate;
+  $("record-time").textContent = `${seconds.toFixed(1)} s`;
+  if (mine.runs && seconds >= limits.seconds) stopRecording();
+}
+
+function release({ media, context }) {
+  media?.getTracks().forEach((track) => track.stop());
+  context?.close();
+}
+
 function stopRecording() {
-  const { media, context, chunks, samples } = recording;
+  const { context, chunks, samples } = recording;
+  release(recording);
   recording = null;
-  media.getTracks().forEach((track) => track.stop());
-  context.close();
   $("record").setAttribute("aria-pressed", "false");
   $("record-word").textContent = "Record";
   $("record-time").textContent = "with the microphone";
@@ -277,7 +308,7 @@ function wave(chunks, samples, rate) {
 }
 
 $("record").addEventListener("click", () => {
-  if (recording) stopRecording();
+  if (recording?.runs) stopRecording();
   else if (!isBusy()) {
     $("error").textContent = "";
     startRecording().catch((error) => complain(`The microphone cannot be used (${error.message}); allow it in the browser, or choose a file.`));
@@ -288,4 +319,4 @@ fetch("/models").then((response) => response.json()).then((answer) => {
   limits = answer.limits;
   $("model").replaceChildren(...answer.models.map((name) => element("option", { value: name }, name)));
   $("limits").textContent = `; ${limits.bytes / 2 ** 20} MiB, ${limits.seconds} s of it are used`;
-});
+}).catch((error) => complain(`The models cannot be listed (${error.message}); load the page again.`));

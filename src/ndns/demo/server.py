@@ -13,8 +13,10 @@ import hashlib
 import json
 import threading
 from collections import OrderedDict
+from contextlib import suppress
 from functools import cached_property
 from http import HTTPStatus
+from http.client import HTTP_PORT
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -67,9 +69,10 @@ class Server(ThreadingHTTPServer):
 
     @property
     def hosts(self) -> tuple[str, str]:
-        """Names under which a browser on this machine asks for the page."""
+        """Names under which a browser on this machine asks for the page; browsers leave out the port 80."""
         port = self.server_address[1]
-        return f"127.0.0.1:{port}", f"localhost:{port}"
+        ending = "" if port == HTTP_PORT else f":{port}"
+        return f"127.0.0.1{ending}", f"localhost{ending}"
 
     def analyst(self, name: str) -> Analyst:
         """Return a network by the name that the page shows.
@@ -145,16 +148,15 @@ class Handler(BaseHTTPRequestHandler):
         self._answer({"/denoise": self._denoise})
 
     def _answer(self, ways: dict) -> None:
-        try:
-            self._check_origin()
-            way = ways.get(urlsplit(self.path).path)
-            if way is None:
-                raise Refusal(HTTPStatus.NOT_FOUND, "There is nothing here; the page is at /.")
-            way()
-        except Refusal as refusal:
-            self._send(refusal.status, "application/json", json.dumps({"error": str(refusal)}).encode())
-        except (ConnectionError, TimeoutError):
-            self.close_connection = True
+        with suppress(ConnectionError, TimeoutError):  # whoever asked is gone
+            try:
+                self._check_origin()
+                way = ways.get(urlsplit(self.path).path)
+                if way is None:
+                    raise Refusal(HTTPStatus.NOT_FOUND, "There is nothing here; the page is at /.")
+                way()
+            except Refusal as refusal:
+                self._send(refusal.status, "application/json", json.dumps({"error": str(refusal)}).encode())
 
     def _check_origin(self) -> None:
         host, origin = self.headers.get("Host", ""), self.headers.get("Origin")
