@@ -59,9 +59,8 @@ def explain(study: Recorded, path: str) -> Explanation:
     if not (study.root / path).is_file() and told.current:
         told.remarks.append("it is not here; it is computed again when something needs it")
     if not told.current and not job.planned:
-        told.remarks.append(
-            "Snakemake does not notice, since it trusts times: delete the file, or run with --forcerun " + job.rule
-        )
+        delete = "delete the file, or " if path in job.outputs else ""
+        told.remarks.append(f"Snakemake does not notice, since it trusts times: {delete}run with --forcerun {job.rule}")
     return told
 
 
@@ -94,7 +93,8 @@ def _beside(study: Recorded, audit: Audit, job: Job, told: Explanation) -> None:
     if told.path in job.outputs:
         return
     recorded = audit.published.files.get(told.path)
-    if recorded and audit.hash_of(told.path) != recorded and not any("changed" in fact for fact in told.facts):
+    known = any("changed" in fact or told.path in fact for fact in told.facts)
+    if recorded and audit.hash_of(told.path) != recorded and not known:
         told.current = False
         told.facts.append("these are not the bytes that were recorded")
 
