@@ -35,8 +35,11 @@ def entries(study: Recorded, remote: str | None) -> dict[str, dict]:
     Args:
         study: the study.
         remote: DVC's remote for its outputs; none: the default one.
+
+    Raises:
+        UserError: the study's settings lie outside of the checkout.
     """
-    config = study.config.relative_to(study.root).as_posix()
+    config = study.config_path
     found, seen = {}, set()
     artifacts = study.artifacts()
     for stage, names in artifacts.items():
@@ -64,9 +67,20 @@ def paths(root: Path) -> tuple[Path, Path]:
 
 
 def stages(root: Path) -> dict[str, dict]:
-    """Return the stages that dvc.yaml has now, empty without one."""
+    """Return the stages that dvc.yaml has now, empty without one.
+
+    Raises:
+        UserError: one of them is not as `ndns record` writes them.
+    """
     path = root / DVC_YAML
-    return (load_yaml(path).get("stages") or {}) if path.is_file() else {}
+    found = (load_yaml(path).get("stages") or {}) if path.is_file() else {}
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: `stages` are not what `ndns record` writes; `git restore {DVC_YAML}` mends it.")
+    for name, entry in found.items():
+        meta = entry.get("meta") if isinstance(entry, dict) else None
+        if not (isinstance(meta, dict) and isinstance(meta.get("studies"), list) and "outs" in entry):
+            raise UserError(f"{path}: the stage {name!r} is not one that `ndns record` writes; take it out.")
+    return found
 
 
 def write(study: Recorded, remote: str | None) -> list[str]:

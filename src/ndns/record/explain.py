@@ -1,11 +1,11 @@
 """`ndns explain`: why a file is, or is not, current."""
 
 import json
-import subprocess
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from ndns.crate.environments import graph_of, listed
+from ndns.crate.git import git
 from ndns.environment import environment
 from ndns.errors import UserError, some
 from ndns.fingerprint import PACKAGE, modules_of
@@ -118,8 +118,7 @@ def _with_modules(study: Recorded, job: Job, reason: str) -> str:
     stage = study.artifact(job.outputs[0])[0].name
     stage = "peer" if job.rule == "peer" else stage
     known = {path.relative_to(PACKAGE.parent.parent).as_posix() for path in modules_of(stage)}
-    arguments = ["diff", "--name-only", commit or "HEAD", "--", "src/ndns"]
-    result = subprocess.run(["git", "-C", str(study.root), *arguments], capture_output=True, text=True, check=False)
+    result = git(study.root, "diff", "--name-only", commit or "HEAD", "--", "src/ndns")
     changed = sorted(known & set(result.stdout.split("\n"))) if result.returncode == 0 else []
     if not changed:
         return f"{reason} ({stage})"

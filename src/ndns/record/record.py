@@ -114,7 +114,7 @@ def _publish(study: Recorded, files: list[str]) -> None:
 
 
 def _clean(study: Recorded) -> None:
-    changed = guard.changes(study.root)
+    changed = guard.changes(study.root, study.config_path)
     if changed:
         raise UserError(
             f"{study.root.resolve()}: differs from its commit in {some(changed, SHOWN)}, so the record could not say "

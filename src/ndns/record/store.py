@@ -209,6 +209,8 @@ def in_reference(root: Path, but: Collection[str] = ()) -> list[dict]:
     found = []
     entries = stages(root)
     for name, entry in locked(root).items():
+        if name not in entries:
+            continue
         named = {path: out[path]["remote"] for out in entries[name]["outs"] if isinstance(out, dict) for path in out}
         mine = [out for out in entry.get("outs", []) if named.get(out["path"], REMOTE) == REMOTE]
         found += mine if name not in but else []
