@@ -2,16 +2,18 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
 from ndns.errors import UserError
-from ndns.record.record import record_models
+from ndns.record import dvcfile, store
+from ndns.record.record import _keep, record_models
 from ndns.record.restore import restore
 
 from .conftest import commit
-from .test_remotes import CONTENT, MODEL, checkout
+from .test_remotes import CONTENT, MODEL, checkout, clone, configure
 
 
 @pytest.fixture
@@ -55,3 +57,40 @@ def test_results_that_are_as_recorded_need_no_cache(source):
         restore(Path(), None)
     assert (MODEL / "program.net").read_bytes() == b"mine"
     assert (MODEL / "checkpoint.safetensors").read_bytes() == CONTENT["checkpoint.safetensors"]
+
+
+CORPUS = Path("data/c/manifest.csv")
+
+
+def keep(monkeypatch, name: str, remote: str | None) -> None:
+    """Record a study of one file on the corpus `c`."""
+    result = Path(f"results/{name}/plan.csv")
+    for path in (CORPUS, result):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{path}\n")
+    meta = {"studies": [name], "config": f"{name}.yaml"}
+
+    def entry(path: Path) -> dict:
+        out = {path.as_posix(): {"remote": remote}} if remote else path.as_posix()
+        return {"cmd": "true", "outs": [out], "frozen": True, "meta": meta}
+
+    monkeypatch.setattr(dvcfile, "entries", lambda *_: {"corpus-c": entry(CORPUS), f"{name}-mix": entry(result)})
+    names = dvcfile.write(SimpleNamespace(name=name, corpus="c", root=Path()), remote)
+    _keep(Path(), names, remote, push=True)
+    store.prune(Path())
+
+
+@pytest.mark.parametrize("order", ["ab", "ba"])
+def test_a_corpus_that_studies_share_lies_where_all_find_it(source, tmp_path, monkeypatch, order):
+    """Study `a` is recorded into the store in the repository, `b` into another remote, which this clone lacks."""
+    (tmp_path / "other").mkdir()
+    configure(source, {"url": str(tmp_path / "other")})
+    for name in order:
+        keep(monkeypatch, name, {"a": None, "b": "results"}[name])
+    assert store.md5(Path("results/b/plan.csv")) in store.objects(tmp_path / "other")
+    commit(source, "record")
+    shutil.rmtree(tmp_path / "other")
+    monkeypatch.chdir(clone(source, tmp_path / "clone", {}))
+    with store.repository(Path()) as repo:
+        store.pull(repo, ["corpus-c", "a-mix"], None, False)
+    assert CORPUS.is_file()

@@ -86,15 +86,19 @@ def stages(root: Path) -> dict[str, dict]:
 def write(study: Recorded, remote: str | None) -> list[str]:
     """Put a study's stages into dvc.yaml in place of those it had, and return their names.
 
-    Raises:
-        UserError: the corpus is recorded with settings' files that put it into another remote.
+    A corpus that another recorded study shares goes to the default remote if one of the two does, else stays where it
+    is.
     """
     new, old = entries(study, remote), stages(study.root)
     shared = name_of(study, "corpus")
     if shared in old and shared in new:
         others = [name for name in old[shared]["meta"]["studies"] if name != study.name]
         if others:
-            new[shared] = {**old[shared], "outs": new[shared]["outs"]}
+            outs = new[shared]["outs"]
+            before = {path: out for out in old[shared]["outs"] for path in ([out] if isinstance(out, str) else out)}
+            if remote:
+                outs = [before.get(path, out) for out in outs for path in out]
+            new[shared] = {**old[shared], "outs": outs}
             new[shared]["meta"] = {**old[shared]["meta"], "studies": sorted([*others, study.name])}
     rest = {name: entry for name, entry in old.items() if study.name not in entry["meta"]["studies"] or name in new}
     _write(study.root, {**rest, **new})

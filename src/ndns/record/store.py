@@ -78,7 +78,7 @@ def commit(repo: Any, names: list[str]) -> list[Any]:
 
 
 def push(repo: Any, committed: list[Any], remote: str | None) -> int:
-    """Send what a remote lacks; return how many files that were.
+    """Send what remotes lack, each output to the one that dvc.yaml names for it; return how many files that were.
 
     As `dvc push` of these stages, but dvc.yaml and dvc.lock are not read again, which DVC does twice a stage.
 
@@ -88,10 +88,10 @@ def push(repo: Any, committed: list[Any], remote: str | None) -> int:
     _known(repo, remote)
     used: dict[Any, set] = {}
     for stage in committed:
-        for place, objects in stage.get_used_objs(remote=remote, push=True).items():
+        for place, objects in stage.get_used_objs(push=True).items():
             used.setdefault(place, set()).update(objects)
     try:
-        results = [repo.cloud.push(objects, remote=remote, odb=place) for place, objects in used.items() if objects]
+        results = [repo.cloud.push(objects, odb=place) for place, objects in used.items() if objects]
     except OSError as error:  # while DVC asks what is there already
         raise UserError(f"DVC: the remote cannot be used ({error}); mend that, then record again.") from None
     if failed := sum(len(result.failed) for result in results):
