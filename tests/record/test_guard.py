@@ -10,6 +10,7 @@ from ndns.crate.build import commit as commit_of
 from ndns.errors import UserError
 from ndns.files import sha256_file
 from ndns.record import derive, guard, jobs
+from ndns.record.restore import restore
 from ndns.record.study import Recorded
 
 from .conftest import commit, git
@@ -77,6 +78,7 @@ def test_a_damaged_job_record_is_named(tmp_path, text):
 @pytest.fixture
 def derived(tmp_path, monkeypatch):
     """A study with two derived files, one of them absent; computing writes what was recorded."""
+    (tmp_path / ".dvc").mkdir()
     job = {"starttime": 1.0, "endtime": 2.0}
     for name in "ab":
         (tmp_path / name).write_text(name)
@@ -98,6 +100,12 @@ def test_a_derived_file_that_changed_is_computed_again_if_told(derived):
     assert (derived.root / "a").read_text() == "a"
     assert (derived.root / "a").stat().st_mtime == 2.0
     assert derive.derive(derived, 1, force=True) == []
+
+
+def test_a_folder_that_is_no_checkout_is_told_and_left_as_it_is(tmp_path):
+    with pytest.raises(UserError, match=r"no \.dvc folder here; run this in a checkout"):
+        restore(tmp_path, None)
+    assert not list(tmp_path.iterdir())
 
 
 def test_nothing_is_derived_while_another_command_is_at_work(derived):

@@ -21,8 +21,10 @@ def alone(root: Path) -> Iterator[None]:
     """Hold the checkout for one command.
 
     Raises:
-        UserError: another `ndns record` or `ndns restore`, or a run of Snakemake, is at work in it.
+        UserError: it is none, or another `ndns record` or `ndns restore`, or a run of Snakemake, is at work in it.
     """
+    if not (root / ".dvc").is_dir():
+        raise UserError(f"{root.resolve()}: no .dvc folder here; run this in a checkout of the project.")
     path = root / LOCK
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a+", encoding="utf-8") as handle:

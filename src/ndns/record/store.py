@@ -26,14 +26,12 @@ def repository(root: Path) -> Iterator[Any]:
     DVC reads its settings anew whenever it takes its lock: only while that is held do changes of them hold.
 
     Raises:
-        UserError: not a DVC repository, or DVC fails in the block; the sentence says what it said.
+        UserError: DVC fails in the block; the sentence says what it said.
     """
     from dvc.exceptions import DvcException
     from dvc.lock import LockError
     from dvc.repo import Repo, lock_repo
 
-    if not (root / ".dvc").is_dir():
-        raise UserError(f"{root.resolve()}: no .dvc folder here; run this in a checkout of the project.")
     logging.getLogger("dvc").setLevel(logging.ERROR)
     logging.getLogger("dvc_data").setLevel(logging.CRITICAL)  # tells each file's error with a traceback
     try:
