@@ -98,6 +98,22 @@ def test_a_result_that_changed_after_its_job_is_refused(original):
     assert "results/tiny/score/noisy/scores.csv was changed after its job had made it" in refused(original)
 
 
+@pytest.mark.parametrize("lost", [False, True], ids=["changed", "lost"])
+def test_a_clip_that_is_not_what_its_job_made_is_refused(original, lost):
+    """Clips lie beside the outputs that Snakemake knows."""
+    clip = original.folder / CLIP
+    stat = clip.stat()
+    clip.write_bytes(clip.read_bytes()[:-1] + b"x")
+    os.utime(clip, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    if lost:
+        clip.unlink()
+    told = f"absent: {CLIP}" if lost else f"not the bytes that were recorded: {CLIP}"
+    assert f"{told}; run snakemake with --forcerun deploy, then record" in refused(original)
+    explained = original.ndns("explain", "--study", "tiny.yaml")
+    assert explained.returncode == 1
+    assert told in explained.stdout
+
+
 def test_the_store_in_the_repository_has_a_limit(original):
     extra = original.folder / "results/tiny/score/noisy/extra.bin"
     extra.write_bytes(os.urandom(LIMIT))

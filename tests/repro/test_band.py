@@ -1,10 +1,16 @@
 """The band of seeds: its arithmetic against a simulation, and what lies outside of it."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from ndns.errors import UserError
 from ndns.verify.band import Band, band_problem, recorded_values, settings_key, spread, value_of, write_bands
+from ndns.verify.claims import load_claims
+from ndns.verify.run import Inquiry, _judge, begin
+from ndns.verify.targets import resolve
 from ndns.workflow import plan
 
 BAND = Band(column="val_si_snr")
@@ -61,6 +67,39 @@ def test_what_stands_for_a_run(tmp_path):
     assert values == [7.0, 6.0, 6.5]
     with pytest.raises(UserError, match="the column 'loss' is missing"):
         value_of(folder, Band(column="loss"))
+
+
+@pytest.mark.parametrize("table", ["epoch,val_si_snr\n", "epoch,val_si_snr\n1,\n", "epoch,val_si_snr\n1,good\n"])
+def test_a_table_without_a_number_is_named(tmp_path, table):
+    folder = history(tmp_path, 1, 7.0)
+    (folder / "history.csv").write_text(table)
+    with pytest.raises(UserError, match=r"history\.csv: .*; restore the file, or train again"):
+        value_of(folder, BAND)
+
+
+def test_a_seed_in_the_table_that_is_no_number_is_named(tmp_path):
+    (tmp_path / "config").mkdir()
+    history(tmp_path, 1, 7.0)
+    write_bands(tmp_path, study([1]), BAND)
+    table = tmp_path / "config" / "bands.csv"
+    table.write_text(table.read_text().replace(",1,val_si_snr", ",one,val_si_snr"))
+    with pytest.raises(UserError, match=r"bands\.csv: seed 'one' is no number"):
+        recorded_values(tmp_path, study([2]), "sdnn-seed2", BAND)
+
+
+@pytest.mark.parametrize(("recorded", "recomputed", "where"), [(99.0, 7.05, "in the checkout"), (7.05, 4.0, "recomp")])
+def test_recorded_and_recomputed_value_lie_in_the_band(tmp_path, recorded, recomputed, where):
+    root, scratch = tmp_path / "checkout", tmp_path / "scratch"
+    for seed, best in ((1, recorded), (2, 7.0), (3, 7.1), (4, 6.9)):
+        history(root, seed, best)
+    history(scratch, 1, recomputed)
+    claims = load_claims(Path(__file__).parents[2] / "config/claims.yaml")
+    path = "results/s/train/sdnn-seed1/history.csv"
+    copy = SimpleNamespace(folder=scratch)
+    inquiry = Inquiry(root, study([1, 2, 3, 4]), claims, copy, resolve("train", "", "s", "c"), {path: "elsewhere"})
+    outcome = _judge(inquiry, begin("s", "train", "train", scratch), path)
+    assert not outcome.holds
+    assert outcome.differences[0].startswith(where)
 
 
 def test_the_key_follows_all_settings_but_the_seed():

@@ -59,6 +59,8 @@ def test_levels_are_what_the_design_says():
     assert {path: (claim.required(False), claim.required(True)) for path, claim in found.items()} == expected
     scores = found["results/smoke/score/noisy/scores.csv"]
     assert [scores.bound(name) for name in ("si_snr", "ovrl", "pesq", "clip")] == [0.01, 0.005, 0.005, "content"]
+    weights = found["results/smoke/train/sdnn-seed1/checkpoint.safetensors"]
+    assert [weights.bound(name) for name in ("metadata.ndns", "input.weight")] == ["content", "schema"]
     cost = found["results/smoke/cost/sdnn-seed1/cost.json"]
     assert cost.bound("loihi2.scenarios.fitted.high.pdp_ws") == "schema"
     assert cost.bound("synops_per_step") is None

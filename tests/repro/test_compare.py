@@ -122,6 +122,7 @@ def test_equal_files_reach_bytes(against, suffix, recorded):
         (".json", {"a": {}}, {"a": []}, "a: "),
         (".csv", "a,b\n1,2\n", "a,b\n1,2\n3,4\n", "a: 1 rows in the checkout, 2 rows recomputed"),
         (".csv", "a,b\n1,2\n", "a,c\n1,2\n", "b: only in the checkout"),
+        (".csv", "a,b,b\n1,9,2\n", "a,b\n1,2\n", "a column is there twice"),
     ],
 )
 def test_swapped_lost_and_retyped_values_are_caught(against, suffix, recorded, recomputed, named):
@@ -176,11 +177,12 @@ def test_tolerance_is_the_bound(tmp_path_factory, value, gap):
         ({"si_snr": 0.01}, "2.0", ""),
         ({"si_snr": 0.01}, "2.0", "nan"),
         ({"noise": 0.01, "si_snr": 0.01}, "pink", "engine"),
+        ({"empty": 0.01}, ",\n", ",nan\n"),
         ({"*": "content"}, "2.0", "2.0000001"),
     ],
 )
 def test_a_tolerance_admits_nothing_else(against, bounds, old, new):
-    text = TABLE.format("1.0", "2.0")
+    text = TABLE.format("1.0", "2.0").replace("noise\n", "noise,empty\n").replace("pink\n", "pink,\n")
     outcome = against(".csv", text, text.replace(old, new, 1), claim("tolerance", bounds=bounds))
     assert not outcome.holds
     assert outcome.differences
@@ -248,6 +250,33 @@ def test_absent_and_broken_files_are_misses(tmp_path):
     outcome = compare(broken, good, "x.flac", claim("content"), "content")
     assert not outcome.holds
     assert "broken/x.flac" in outcome.differences[0] or "samples" in outcome.differences[0]
+
+
+SPOILED = [(".npz", {"events": COUNTS}), (".net", {"layer/weight": COUNTS}), (".csv", "clip,noise\nv0,pink\n")]
+
+
+@pytest.mark.parametrize(("suffix", "value"), SPOILED, ids=[case[0] for case in SPOILED])
+def test_a_file_with_spoiled_bytes_is_a_miss_wherever_they_are(tmp_path, suffix, value):
+    """Readers fail in many ways: in the list of an archive, in a checksum, in a tree of HDF5, by a cell of any size."""
+    good = write(tmp_path / "a" / f"x{suffix}", value)
+    data, bad = good.read_bytes(), tmp_path / f"x{suffix}"
+    spoiled = [data[:length] for length in range(0, len(data), 41)]
+    spoiled += [bytes([*data[:at], data[at] ^ 0xFF, *data[at + 1 :]]) for at in range(0, len(data), 7)]
+    for content in [*spoiled, data + b"x" * 200_000]:
+        bad.write_bytes(content)
+        assert not compare(bad, good, bad.name, claim("bytes"), "bytes").holds
+
+
+def test_samples_of_another_rate_are_others(tmp_path):
+    paths = [write(tmp_path / name / "x.tar", {"a.flac": pcm()}) for name in "ab"]
+    with tarfile.open(paths[1], "w") as archive, io.BytesIO() as data:
+        soundfile.write(data, pcm(), 8000, format="FLAC", subtype="PCM_16")
+        entry = tarfile.TarInfo("a.flac")
+        entry.size = len(data.getvalue())
+        data.seek(0)
+        archive.addfile(entry, data)
+    outcome = compare(*paths, "x.tar", claim("content"), "content")
+    assert outcome.differences == ["a.flac@rate: 16000 in the checkout, 8000 recomputed"]
 
 
 def test_nothing_is_unpickled(tmp_path):

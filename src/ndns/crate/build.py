@@ -7,13 +7,13 @@ when the crate is written; an action that an earlier crate already describes kee
 import ast
 import json
 import re
-import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
 from ndns import __version__
 from ndns.crate.environments import CRATE, crate_path, graph_of, listed
+from ndns.crate.git import git
 from ndns.environment import environment, environment_fingerprint
 from ndns.errors import UserError
 from ndns.files import sha256_file, write_json
@@ -55,7 +55,7 @@ def commit(root: Path) -> str:
 
 
 def _git(root: Path, *arguments: str) -> str:
-    result = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False)
+    result = git(root, *arguments)
     return result.stdout.strip() if result.returncode == 0 else ""
 
 
@@ -94,7 +94,10 @@ class _Crate:
         if path not in self.files:
             place = self.root / path
             if not place.is_file():
-                raise UserError(f"{path}: a job made or read this file, and it is gone; run the study again.")
+                raise UserError(
+                    f"{path}: a job made or read this file, and it is gone; `ndns restore --derived` computes "
+                    "what was recorded, else run the study again."
+                )
             digest = sha256_file(place)
             inside = path.startswith(self.home)
             self.files[path] = quote(path.removeprefix(self.home)) if inside else f"ni:///sha-256;{digest}"

@@ -17,13 +17,17 @@ def graph_of(path: Path) -> dict[str, dict]:
     """Return the entities of a crate by `@id`, empty where there is no crate.
 
     Raises:
-        UserError: the file is no crate.
+        UserError: the file is no crate, or one that lacks what its jobs refer to.
     """
     if not path.is_file():
         return {}
     try:
-        return {entity["@id"]: entity for entity in json.loads(path.read_text(encoding="utf-8"))["@graph"]}
-    except (ValueError, KeyError, TypeError):
+        graph = {entity["@id"]: entity for entity in json.loads(path.read_text(encoding="utf-8"))["@graph"]}
+        for entity in graph.values():
+            for key in ("environment", "result"):
+                _ = [graph[item["@id"]]["name"] for item in listed(entity.get(key))]
+        return graph
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise UserError(f"{path}: not an RO-Crate; delete it and write it again with `ndns crate`.") from None
 
 

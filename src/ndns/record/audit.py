@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from ndns.errors import some
 from ndns.files import sha256_file
 from ndns.record import jobs
 from ndns.record.graph import Graph, Job
 from ndns.record.words import parameters_changed
 
+SHOWN = 3
+"""Clips that one reason names."""
 SOFTWARE = "the software that Snakemake deploys for it changed (envs/, --sdm)"
 
 
@@ -82,6 +85,7 @@ class Audit:
             else:
                 told.update(dict.fromkeys(self._against(job, record)))
                 told.update(dict.fromkeys(self._output(output, record)))
+                told.update(dict.fromkeys(self._clips(output, record)))
         return list(told)
 
     def _against(self, job: Job, record: dict) -> list[str]:
@@ -102,9 +106,35 @@ class Audit:
 
     def _output(self, output: str, record: dict) -> list[str]:
         """Whether an output is absent although it is kept, or is not what its recorded job made."""
-        found, noted = self.hash_of(output), self.published.jobs.get(output, {})
+        found = self.hash_of(output)
         if found is None:
             return [] if output in self.derived else [f"{output} is absent"]
-        if noted.get("starttime") == record["starttime"] and found != self.published.files.get(output):
+        if self._is_recorded(output, record) and found != self.published.files.get(output):
             return [f"{output} was changed after its job had made it: these are not the bytes that were recorded"]
         return []
+
+    def _clips(self, output: str, record: dict) -> list[str]:
+        """Whether recorded clips, which a job makes beside its output without naming them to Snakemake, are gone or
+        are not what it made.
+        """
+        clips = self._recorded_clips.get(output.rpartition("/")[0], []) if self._is_recorded(output, record) else []
+        gone = [path for path in clips if self.hash_of(path) is None]
+        other = [path for path in clips if self.hash_of(path) not in (None, self.published.files[path])]
+        told = [f"absent: {some(gone, SHOWN)}"] if gone else []
+        if other:
+            told.append(f"not the bytes that were recorded: {some(other, SHOWN)}")
+        return told
+
+    def _is_recorded(self, output: str, record: dict) -> bool:
+        """Tell whether the last `ndns record` noted this very job."""
+        return self.published.jobs.get(output, {}).get("starttime") == record["starttime"]
+
+    @cached_property
+    def _recorded_clips(self) -> dict[str, list[str]]:
+        """Folder of a run -> its recorded clips."""
+        found: dict[str, list[str]] = {}
+        for path in sorted(self.published.files.keys() - self.makers.keys()):
+            folder, inside, _ = path.rpartition("/clips/")
+            if inside:
+                found.setdefault(folder, []).append(path)
+        return found

@@ -57,6 +57,7 @@ def restore(
     from ndns.record.derive import derive
     from ndns.record.dvcfile import MODELS, stages
     from ndns.record.restore import restore as work
+    from ndns.record.restore import state
     from ndns.use import registry
 
     found = work(Path(), study, remote, force, _overrides(config))
@@ -65,8 +66,9 @@ def restore(
     for done in found:
         print(f"{done.study.name}: {done.files} files are as recorded")
         if derived:
-            for path in derive(done.study, jobs):
+            for path in derive(done.study, jobs, force):
                 print(f"{path}: computed; it is as recorded")
+            done = state(done.study)
         if done.affected:
             print(f"{done.affected} of {done.jobs} jobs are not current with this checkout:")
         for line in done.stale:

@@ -35,8 +35,11 @@ def entries(study: Recorded, remote: str | None) -> dict[str, dict]:
     Args:
         study: the study.
         remote: DVC's remote for its outputs; none: the default one.
+
+    Raises:
+        UserError: the study's settings lie outside of the checkout.
     """
-    config = study.config.relative_to(study.root).as_posix()
+    config = study.config_path
     found, seen = {}, set()
     artifacts = study.artifacts()
     for stage, names in artifacts.items():
@@ -64,23 +67,38 @@ def paths(root: Path) -> tuple[Path, Path]:
 
 
 def stages(root: Path) -> dict[str, dict]:
-    """Return the stages that dvc.yaml has now, empty without one."""
+    """Return the stages that dvc.yaml has now, empty without one.
+
+    Raises:
+        UserError: one of them is not as `ndns record` writes them.
+    """
     path = root / DVC_YAML
-    return (load_yaml(path).get("stages") or {}) if path.is_file() else {}
+    found = (load_yaml(path).get("stages") or {}) if path.is_file() else {}
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: `stages` are not what `ndns record` writes; `git restore {DVC_YAML}` mends it.")
+    for name, entry in found.items():
+        meta = entry.get("meta") if isinstance(entry, dict) else None
+        if not (isinstance(meta, dict) and isinstance(meta.get("studies"), list) and "outs" in entry):
+            raise UserError(f"{path}: the stage {name!r} is not one that `ndns record` writes; take it out.")
+    return found
 
 
 def write(study: Recorded, remote: str | None) -> list[str]:
     """Put a study's stages into dvc.yaml in place of those it had, and return their names.
 
-    Raises:
-        UserError: the corpus is recorded with settings' files that put it into another remote.
+    A corpus that another recorded study shares goes to the default remote if one of the two does, else stays where it
+    is.
     """
     new, old = entries(study, remote), stages(study.root)
     shared = name_of(study, "corpus")
     if shared in old and shared in new:
         others = [name for name in old[shared]["meta"]["studies"] if name != study.name]
         if others:
-            new[shared] = {**old[shared], "outs": new[shared]["outs"]}
+            outs = new[shared]["outs"]
+            before = {path: out for out in old[shared]["outs"] for path in ([out] if isinstance(out, str) else out)}
+            if remote:
+                outs = [before.get(path, out) for out in outs for path in out]
+            new[shared] = {**old[shared], "outs": outs}
             new[shared]["meta"] = {**old[shared]["meta"], "studies": sorted([*others, study.name])}
     rest = {name: entry for name, entry in old.items() if study.name not in entry["meta"]["studies"] or name in new}
     _write(study.root, {**rest, **new})

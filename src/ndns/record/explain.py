@@ -1,11 +1,11 @@
 """`ndns explain`: why a file is, or is not, current."""
 
 import json
-import subprocess
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from ndns.crate.environments import graph_of, listed
+from ndns.crate.git import git
 from ndns.environment import environment
 from ndns.errors import UserError, some
 from ndns.fingerprint import PACKAGE, modules_of
@@ -59,9 +59,8 @@ def explain(study: Recorded, path: str) -> Explanation:
     if not (study.root / path).is_file() and told.current:
         told.remarks.append("it is not here; it is computed again when something needs it")
     if not told.current and not job.planned:
-        told.remarks.append(
-            "Snakemake does not notice, since it trusts times: delete the file, or run with --forcerun " + job.rule
-        )
+        delete = "delete the file, or " if path in job.outputs else ""
+        told.remarks.append(f"Snakemake does not notice, since it trusts times: {delete}run with --forcerun {job.rule}")
     return told
 
 
@@ -94,7 +93,8 @@ def _beside(study: Recorded, audit: Audit, job: Job, told: Explanation) -> None:
     if told.path in job.outputs:
         return
     recorded = audit.published.files.get(told.path)
-    if recorded and audit.hash_of(told.path) != recorded and not any("changed" in fact for fact in told.facts):
+    known = any("changed" in fact or told.path in fact for fact in told.facts)
+    if recorded and audit.hash_of(told.path) != recorded and not known:
         told.current = False
         told.facts.append("these are not the bytes that were recorded")
 
@@ -118,8 +118,7 @@ def _with_modules(study: Recorded, job: Job, reason: str) -> str:
     stage = study.artifact(job.outputs[0])[0].name
     stage = "peer" if job.rule == "peer" else stage
     known = {path.relative_to(PACKAGE.parent.parent).as_posix() for path in modules_of(stage)}
-    arguments = ["diff", "--name-only", commit or "HEAD", "--", "src/ndns"]
-    result = subprocess.run(["git", "-C", str(study.root), *arguments], capture_output=True, text=True, check=False)
+    result = git(study.root, "diff", "--name-only", commit or "HEAD", "--", "src/ndns")
     changed = sorted(known & set(result.stdout.split("\n"))) if result.returncode == 0 else []
     if not changed:
         return f"{reason} ({stage})"

@@ -2,16 +2,18 @@
 
 import fcntl
 import os
-import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ndns.crate.git import git
 from ndns.errors import UserError
 
 LOCK = Path(".snakemake/ndns.lock")
 OURS = ("dvc.yaml", "dvc.lock", "reference/store")
 """Paths that `ndns record` itself changes."""
+CODE = ("Snakefile", "rules", "src", "workflow", "profiles")
+"""Where a file that git does not know changes what a run does."""
 
 
 @contextmanager
@@ -19,8 +21,10 @@ def alone(root: Path) -> Iterator[None]:
     """Hold the checkout for one command.
 
     Raises:
-        UserError: another `ndns record` or `ndns restore`, or a run of Snakemake, is at work in it.
+        UserError: it is none, or another `ndns record` or `ndns restore`, or a run of Snakemake, is at work in it.
     """
+    if not (root / ".dvc").is_dir():
+        raise UserError(f"{root.resolve()}: no .dvc folder here; run this in a checkout of the project.")
     path = root / LOCK
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a+", encoding="utf-8") as handle:
@@ -42,18 +46,29 @@ def alone(root: Path) -> Iterator[None]:
         yield
 
 
-def changes(root: Path) -> list[str]:
-    """Return tracked files that differ from the commit, but for those that `ndns record` writes.
+def changes(root: Path, config: str) -> list[str]:
+    """Return files of the code, and a study's settings, that are in no commit, and tracked files that differ from it.
+
+    Those that `ndns record` writes do not count.
+
+    Args:
+        root: the checkout.
+        config: file of settings, relative to it.
 
     Raises:
-        UserError: not a git checkout.
+        UserError: not a git checkout, or no git.
     """
-    command = ["git", "-C", str(root), "status", "--porcelain", "--untracked-files=no", "-z", "--no-renames"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = git(root, "status", "--porcelain", "--untracked-files=all", "-z", "--no-renames")
     if result.returncode:
         raise UserError(
             f"{root.resolve()}: git cannot tell which commit this is ({result.stderr.strip()}); record in a clone, or "
             "say --dirty."
         )
-    names = [entry[3:] for entry in result.stdout.split("\0") if entry]
-    return [name for name in names if not any(name == own or name.startswith(f"{own}/") for own in OURS)]
+    entries = [entry for entry in result.stdout.split("\0") if entry]
+    counted = [entry[3:] for entry in entries if entry[:2] != "??" or _within(entry[3:], (*CODE, config))]
+    return [name for name in counted if not _within(name, OURS)]
+
+
+def _within(name: str, places: Iterable[str]) -> bool:
+    """Tell whether a path is one of these or lies in one of them."""
+    return any(name == place or name.startswith(f"{place}/") for place in places)

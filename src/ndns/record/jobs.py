@@ -20,6 +20,7 @@ INCOMPLETE = Path(".snakemake/incomplete")
 FORMAT = 1
 OF_ONE_PROCESS = {"job_hash": 0, "external_jobid": None}
 """Keys that differ from process to process and mean nothing later, with the value that replaces theirs."""
+TIMES = ("starttime", "endtime")
 LONGEST = 254
 """Characters of one part of a record's name; the file system takes 255."""
 
@@ -45,9 +46,20 @@ def read(root: Path, output: str) -> dict | None:
     if not path.is_file():
         return None
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return checked(json.loads(path.read_text(encoding="utf-8")))
     except ValueError as error:
         raise UserError(f"{path}: the job record of {output} is damaged ({error}); delete it and run again.") from None
+
+
+def checked(record: object) -> dict:
+    """Return a job record that has the times of its job.
+
+    Raises:
+        ValueError: it has not.
+    """
+    if not (isinstance(record, dict) and all(isinstance(record.get(key), int | float) for key in TIMES)):
+        raise ValueError("it lacks the times of its job")
+    return record
 
 
 def is_unfinished(root: Path, output: str) -> bool:
@@ -97,10 +109,10 @@ def load(path: Path) -> Published:
         value = json.loads(path.read_text(encoding="utf-8"))
         if value["format"] != FORMAT:
             raise UserError(f"{path}: job records of format {value['format']}, but {FORMAT} is known; update ndns.")
-        return Published(value["jobs"], value["files"])
+        return Published({path: checked(job) for path, job in value["jobs"].items()}, dict(value["files"]))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run `ndns restore`, or `ndns record` after a run.") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: no job records ({error}); delete it and run `ndns restore`.") from None
 
 

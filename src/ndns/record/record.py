@@ -114,7 +114,7 @@ def _publish(study: Recorded, files: list[str]) -> None:
 
 
 def _clean(study: Recorded) -> None:
-    changed = guard.changes(study.root)
+    changed = guard.changes(study.root, study.config_path)
     if changed:
         raise UserError(
             f"{study.root.resolve()}: differs from its commit in {some(changed, SHOWN)}, so the record could not say "
@@ -128,9 +128,9 @@ def _current(study: Recorded) -> None:
     if stale:
         job = stale[0]
         more = f" ({len(stale)} jobs in all; `ndns explain` tells them)" if len(stale) > 1 else ""
+        run = "run snakemake" if job.planned else f"run snakemake with --forcerun {job.rule}"
         raise UserError(
-            f"{job.outputs[0]}: not current: {some(audit.reasons[job.outputs], SHOWN)}{more}; run snakemake, then "
-            "record."
+            f"{job.outputs[0]}: not current: {some(audit.reasons[job.outputs], SHOWN)}{more}; {run}, then record."
         )
     planned = [job.outputs[0] for job in study.graph.jobs if job.planned]
     if planned:

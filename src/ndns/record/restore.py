@@ -57,7 +57,7 @@ def restore(
                 store.pull(repo, wanted, remote, force)
         for study in configs:
             _install(root, study, outs)
-    return [_state(find(root, config, overrides)) for config in configs.values()]
+    return [state(find(root, config, overrides)) for config in configs.values()]
 
 
 def _unconflicted(root: Path, repo: Any, wanted: list[str], force: bool) -> None:
@@ -68,13 +68,11 @@ def _unconflicted(root: Path, repo: Any, wanted: list[str], force: bool) -> None
     """
     if force:
         return
-    status = repo.status(targets=wanted)
+    outs = [out for stage in repo.index.stages if stage.addressing in wanted for out in stage.outs]
     changed = [
         path
-        for entry in status.values()
-        for item in entry
-        if isinstance(item, dict)
-        for path, state in item.get("changed outs", {}).items()
+        for out in outs
+        for path, state in out.workspace_status().items()  # not `status`, for which results that left the cache differ
         if state != "deleted" and not store.in_cache(repo, root / path)
     ]
     if changed:
@@ -113,7 +111,8 @@ def _wrong(root: Path, study: str, outs: list[str]) -> list[str]:
     return [p for p, h in fetched.items() if not (root / p).is_file() or sha256_file(root / p) != h]
 
 
-def _state(study: Recorded) -> Restored:
+def state(study: Recorded) -> Restored:
+    """Return what of a study is in place and not current."""
     audit = study.audit()
     stale = [f"{job.outputs[0]}: {reason}" for job in audit.stale() for reason in audit.reasons[job.outputs]]
     return Restored(study, len(study.files()), stale, len(audit.affected()), len(study.graph.jobs))

@@ -26,14 +26,12 @@ def repository(root: Path) -> Iterator[Any]:
     DVC reads its settings anew whenever it takes its lock: only while that is held do changes of them hold.
 
     Raises:
-        UserError: not a DVC repository, or DVC fails in the block; the sentence says what it said.
+        UserError: DVC fails in the block; the sentence says what it said.
     """
     from dvc.exceptions import DvcException
     from dvc.lock import LockError
     from dvc.repo import Repo, lock_repo
 
-    if not (root / ".dvc").is_dir():
-        raise UserError(f"{root.resolve()}: no .dvc folder here; run this in a checkout of the project.")
     logging.getLogger("dvc").setLevel(logging.ERROR)
     logging.getLogger("dvc_data").setLevel(logging.CRITICAL)  # tells each file's error with a traceback
     try:
@@ -78,7 +76,7 @@ def commit(repo: Any, names: list[str]) -> list[Any]:
 
 
 def push(repo: Any, committed: list[Any], remote: str | None) -> int:
-    """Send what a remote lacks; return how many files that were.
+    """Send what remotes lack, each output to the one that dvc.yaml names for it; return how many files that were.
 
     As `dvc push` of these stages, but dvc.yaml and dvc.lock are not read again, which DVC does twice a stage.
 
@@ -88,10 +86,10 @@ def push(repo: Any, committed: list[Any], remote: str | None) -> int:
     _known(repo, remote)
     used: dict[Any, set] = {}
     for stage in committed:
-        for place, objects in stage.get_used_objs(remote=remote, push=True).items():
+        for place, objects in stage.get_used_objs(push=True).items():
             used.setdefault(place, set()).update(objects)
     try:
-        results = [repo.cloud.push(objects, remote=remote, odb=place) for place, objects in used.items() if objects]
+        results = [repo.cloud.push(objects, odb=place) for place, objects in used.items() if objects]
     except OSError as error:  # while DVC asks what is there already
         raise UserError(f"DVC: the remote cannot be used ({error}); mend that, then record again.") from None
     if failed := sum(len(result.failed) for result in results):
@@ -209,6 +207,8 @@ def in_reference(root: Path, but: Collection[str] = ()) -> list[dict]:
     found = []
     entries = stages(root)
     for name, entry in locked(root).items():
+        if name not in entries:
+            continue
         named = {path: out[path]["remote"] for out in entries[name]["outs"] if isinstance(out, dict) for path in out}
         mine = [out for out in entry.get("outs", []) if named.get(out["path"], REMOTE) == REMOTE]
         found += mine if name not in but else []

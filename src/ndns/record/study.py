@@ -46,6 +46,18 @@ class Recorded:
         return self.plan.study.corpus.name
 
     @property
+    def config_path(self) -> str:
+        """The file of settings, relative to the checkout.
+
+        Raises:
+            UserError: it lies elsewhere.
+        """
+        path = self.config.resolve()
+        if not path.is_relative_to(self.root.resolve()):
+            raise UserError(f"{self.config}: lies outside of the checkout, where a clone lacks it; move it to config/.")
+        return path.relative_to(self.root.resolve()).as_posix()
+
+    @property
     def jobs_file(self) -> Path:
         """Where its job records are kept."""
         return self.root / JOBS.format(study=self.name)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from scipy.stats import t
 
+from ndns.errors import UserError
 from ndns.files import read_csv, sha256_bytes, write_csv
 from ndns.verify.claims import Band
 from ndns.workflow import Plan, settings
@@ -57,9 +58,15 @@ def value_of(folder: Path, band: Band) -> float:
     """Return the one value that stands for a run.
 
     Raises:
-        UserError: no such table or column.
+        UserError: no such table or column, no row, or a cell that is no number.
     """
-    numbers = [float(row[band.column]) for row in read_csv(folder / band.file, [band.column])]
+    path = folder / band.file
+    try:
+        numbers = [float(row[band.column]) for row in read_csv(path, [band.column])]
+    except (TypeError, ValueError):
+        raise UserError(f"{path}: {band.column} holds what is no number; restore the file, or train again.") from None
+    if not numbers:
+        raise UserError(f"{path}: has no row; restore the file, or train again.")
     return {"max": max, "min": min, "last": lambda values: values[-1]}[band.take](numbers)
 
 
@@ -78,13 +85,20 @@ def recorded_values(root: Path, plan: Plan, run: str, band: Band) -> dict[int, f
     if (root / TABLE).is_file():
         for row in read_csv(root / TABLE, COLUMNS):
             if (row["settings"], row["column"], row["take"]) == (key, band.column, band.take):
-                found[int(row["seed"])] = float(row["value"])
+                found[_number(root / TABLE, row, "seed", int)] = _number(root / TABLE, row, "value", float)
     for other, (sibling, number) in plan.trained.items():
         folder = root / "results" / plan.study.study / "train" / other
         if sibling is model and (folder / band.file).is_file():
             found[number] = value_of(folder, band)
     found.pop(seed, None)
     return found
+
+
+def _number(path: Path, row: Mapping[str, str], column: str, kind: type) -> int | float:
+    try:
+        return kind(row[column])
+    except (TypeError, ValueError):
+        raise UserError(f"{path}: {column} {row[column]!r} is no number; write it again with `ndns bands`.") from None
 
 
 def write_bands(root: Path, plan: Plan, band: Band) -> int:
@@ -106,14 +120,14 @@ def write_bands(root: Path, plan: Plan, band: Band) -> int:
     return sum(row["study"] == plan.study.study for row in rows.values())
 
 
-def band_problem(recomputed: Path, values: Mapping[int, float], band: Band) -> str:
-    """Return why a recomputed run's folder does not lie in the band of other seeds, or nothing."""
+def band_problem(folder: Path, values: Mapping[int, float], band: Band) -> str:
+    """Return why a run's folder does not lie in the band of other seeds, or nothing."""
     if len(values) < SEEDS:
         return (
             f"a band needs {SEEDS} other seeds with these settings, {len(values)} are recorded; train more seeds, or "
             f"record them with `ndns bands`"
         )
-    value, limits = value_of(recomputed, band), spread(list(values.values()))
+    value, limits = value_of(folder, band), spread(list(values.values()))
     if value in limits:
         return ""
     return f"{band.take} {band.column} is {value:.4f}, outside of the band {limits}"

@@ -74,6 +74,7 @@ def bands(
     claims: Annotated[Path, typer.Option(help="what is claimed")] = Path("config/claims.yaml"),
 ) -> None:
     """Keep the values of a study's seeds in config/bands.csv, for claims of level band."""
+    from ndns.errors import UserError
     from ndns.validation import load_yaml
     from ndns.verify.band import TABLE, write_bands
     from ndns.verify.claims import load_claims
@@ -81,5 +82,7 @@ def bands(
 
     settings = study_file(study)
     studied = plan(load_yaml(settings), [settings])
-    band = next(claim.band for claim in load_claims(claims).claims if claim.band)
+    band = next((claim.band for claim in load_claims(claims).claims if claim.band), None)
+    if band is None:
+        raise UserError(f"{claims}: no claim has the level band; add one for the checkpoint.")
     print(f"{TABLE}: {write_bands(Path.cwd(), studied, band)} values of {studied.study.study}")

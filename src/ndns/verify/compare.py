@@ -151,6 +151,7 @@ def _numbers(name: str, recorded: Field, recomputed: Field, limits: tuple[float,
     if a is None or b is None:
         return _Verdict(None, _words(name, recorded, recomputed, labels))
     gap = _gap(a, b)
+    gap[_blank(recorded) != _blank(recomputed)] = np.inf
     allowed = limits[0] + limits[1] * np.nan_to_num(np.maximum(np.abs(a), np.abs(b)), posinf=0.0)
     wrong = np.nan_to_num(gap, nan=np.inf) > allowed
     if not any(limits):
@@ -165,6 +166,11 @@ def _numbers(name: str, recorded: Field, recomputed: Field, limits: tuple[float,
 def _gap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Absolute differences; two that are not a number do not differ."""
     return np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b))
+
+
+def _blank(value: Field) -> np.ndarray:
+    """Which cells of a column are empty: readers take these otherwise than those that say `nan`."""
+    return np.array([cell == "" for cell in value] if isinstance(value, list) else False)
 
 
 def _count(wrong: np.ndarray) -> str:

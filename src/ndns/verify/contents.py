@@ -4,8 +4,11 @@ import csv
 import io
 import json
 import tarfile
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -19,6 +22,12 @@ from ndns.errors import UserError
 Field = np.ndarray | list | str | int | float | bool | None
 Reader = Callable[[Path], Mapping[str, Field]]
 AUDIO = (".flac", ".wav", ".ogg")
+DAMAGE = (
+    *(OSError, ValueError, EOFError, SafetensorError, soundfile.LibsndfileError, yaml.YAMLError, csv.Error),
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, NotImplementedError),
+    *(KeyError, RuntimeError),  # HDF5
+)
+"""What the readers of formats raise for a damaged file."""
 
 
 class Lazy(Mapping[str, Field]):
@@ -30,6 +39,9 @@ class Lazy(Mapping[str, Field]):
     def __getitem__(self, name: str) -> Field:
         with _named(self._path):
             return self._readers[name]()
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._readers
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._readers)
@@ -56,7 +68,7 @@ def _named(path: Path) -> Iterator[None]:
     """Name the file in errors of the libraries that read it."""
     try:
         yield
-    except (OSError, ValueError, SafetensorError, soundfile.LibsndfileError, tarfile.TarError, yaml.YAMLError) as error:
+    except DAMAGE as error:
         raise UserError(f"{path}: cannot be read as {path.suffix or 'text'} ({_first_line(error)}).") from None
 
 
@@ -66,6 +78,8 @@ def _first_line(error: Exception) -> str:
 
 def _table(text: str) -> dict[str, Field]:
     header, *rows = csv.reader(io.StringIO(text, newline=""))
+    if len(set(header)) < len(header):
+        raise ValueError("a column is there twice")
     if any(len(row) != len(header) for row in rows):
         raise ValueError("a row has more or fewer cells than the header")
     return {name: [row[index] for row in rows] for index, name in enumerate(header)}
@@ -113,16 +127,27 @@ def _tar(path: Path) -> Lazy:
     if odd:
         raise ValueError(f"member {odd[0]!r} is neither file nor folder")
 
-    def member(name: str, offset: int, size: int) -> Field:
+    def data(offset: int, size: int) -> bytes:
         with open(path, "rb") as handle:
             handle.seek(offset)
-            data = handle.read(size)
-        if Path(name).suffix.lower() in AUDIO:
-            return _samples(io.BytesIO(data))["samples"]
-        return data.decode("utf-8", errors="surrogateescape")
+            return handle.read(size)
 
-    order = {"members": lambda: [name for name, _, _ in members]}
-    return Lazy(path, order | {entry[0]: (lambda entry=entry: member(*entry)) for entry in members})
+    def text(*place: int) -> Field:
+        return data(*place).decode("utf-8", errors="surrogateescape")
+
+    def samples(*place: int) -> Field:
+        return _samples(io.BytesIO(data(*place)))["samples"]
+
+    def rate(*place: int) -> Field:
+        return soundfile.info(io.BytesIO(data(*place))).samplerate
+
+    readers: dict[str, Callable[[], Field]] = {"members": lambda: [name for name, _, _ in members]}
+    for name, *place in members:
+        sound = Path(name).suffix.lower() in AUDIO
+        readers[name] = partial(samples if sound else text, *place)
+        if sound:
+            readers[f"{name}@rate"] = partial(rate, *place)
+    return Lazy(path, readers)
 
 
 def _safetensors(path: Path) -> Lazy:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ndns.errors import UserError
-from ndns.record.jobs import load
+from ndns.record.jobs import checked, load
 from ndns.record.stages import JOBS, artifact_of
 
 METADATA = Path(".snakemake/metadata")
@@ -61,7 +61,7 @@ def _jobs(folder: Path) -> Iterator[tuple[str, dict]]:
         try:
             coded = file.relative_to(folder).as_posix().replace("/", "").replace("@", "")
             name = base64.b64decode(coded, altchars=b"-_", validate=True).decode()
-            yield name, json.loads(file.read_text(encoding="utf-8"))
+            yield name, checked(json.loads(file.read_text(encoding="utf-8")))
         except (binascii.Error, ValueError) as error:
             raise UserError(f"{file}: not a job record of Snakemake ({error}); delete it and run again.") from None
 

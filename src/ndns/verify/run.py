@@ -189,9 +189,10 @@ def _judge(inquiry: Inquiry, verification: Verification, path: str) -> Outcome:
     if required == outcome.reached == "band":
         run = path.split("/")[3]
         values = recorded_values(inquiry.root, inquiry.plan, run, claim.band)
-        if problem := band_problem(recomputed.parent, values, claim.band):
-            outcome.reached = None
-            outcome.differences = [problem]
+        for folder, where in (((inquiry.root / path).parent, "in the checkout"), (recomputed.parent, "recomputed")):
+            if problem := band_problem(folder, values, claim.band):
+                outcome.reached = None
+                outcome.differences = [f"{where}: {problem}"]
     return outcome
 
 

@@ -58,9 +58,14 @@ def absolute(pair: str) -> tuple[str, object]:
     """Split `key=value` of the command line; folders outside of the checkout become absolute.
 
     Raises:
-        UserError: not `key=value`.
+        UserError: not `key=value`, or the value is no YAML.
     """
     key, mark, text = pair.partition("=")
     if not (key and mark):
         raise UserError(f"--config {pair}: expected key=value.")
-    return key, str(Path(text).resolve()) if key in ROOTS else yaml.safe_load(text)
+    if key in ROOTS:
+        return key, str(Path(text).resolve())
+    try:
+        return key, yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"--config {pair}: the value is not valid YAML ({' '.join(str(error).split())}).") from None
