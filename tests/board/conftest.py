@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ndns.audio.io import RATE, read, to_pcm16, write_pcm16
-from ndns.board.inputs import CONDITIONS
+from ndns.board.inputs import CONDITIONS, Evidence, pairs, read_evidence
 from ndns.metrics.si_snr import si_snr
 
 LAYERS = {"input": (257, 512), "hidden1": (512, 512), "hidden2": (512, 257)}
@@ -22,6 +22,15 @@ class Files:
 
     root: Path
     runs: list[str]
+
+    def evidence(self) -> Evidence:
+        """What the report is made of."""
+        options = self.options()
+        named = {
+            key: pairs(key, [options[i + 1] for i, option in enumerate(options) if option == key])
+            for key in ("--scores", "--costs", "--deployed", "--histories")
+        }
+        return read_evidence("toy", self.root / "mix/val.csv", *named.values())
 
     def options(self) -> list[str]:
         """Options of `ndns board run` without --out and --settings."""
@@ -196,3 +205,8 @@ def report(tmp_path_factory) -> Path:
 def study(tmp_path) -> Files:
     """A fresh study of 6 clips of 1.5 s (one noise label holds HTML) with runs sdnn-seed1 and intel_sdnn."""
     return build(tmp_path / "toy")
+
+
+@pytest.fixture
+def evidence(study):
+    return study.evidence()
