@@ -7,15 +7,18 @@ from functools import cache, partial
 import numpy as np
 import pytest
 
+from ndns import models
 from ndns.audio.io import RATE, limit_to_pcm16, read_pcm16
-from ndns.config import Score
+from ndns.config import Score, study_from
 from ndns.deploy.clips import denoise_clip
-from ndns.files import read_csv
+from ndns.files import read_csv, sha256_file
 from ndns.loihi2 import netx
 from ndns.loihi2.denoiser import framing
 from ndns.metrics.si_snr import si_snr_improvement
+from ndns.quantize.imported import import_network
 from ndns.score.clip import measure
 from ndns.use import registry
+from ndns.validation import load_yaml
 
 from .cards import QUALITY, REPOSITORY, figures
 
@@ -92,3 +95,15 @@ def test_quality_of_the_default_model_is_the_cards(heard, printed, mixtures):
     for metric in QUALITY:
         value = float(printed(default)[metric])
         assert np.mean([row[metric] for row in rows]) == pytest.approx(value, abs=0.006), metric
+
+
+def test_the_study_that_trains_a_shipped_network_on_begins_with_it_as_it_is(clone, tmp_path):
+    entry, study = registry.entries()[0], study_from(load_yaml(REPOSITORY / "config" / "adapt.yaml"))
+    shipped, adapted = study.models["shipped"], study.models["adapted"]
+    assert shipped.weights == str(entry.checkpoint.path)
+    assert (shipped.sha256, adapted.initial) == (entry.checkpoint.sha256, "shipped")
+    checkpoint = clone / shipped.weights
+    learned = models.load(checkpoint).settings
+    assert learned.model_copy(update={"qat": adapted.network.qat}) == adapted.network
+    netx.write(tmp_path / "program.net", import_network(checkpoint, shipped.sha256))
+    assert sha256_file(tmp_path / "program.net") == entry.program.sha256
