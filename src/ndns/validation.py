@@ -74,11 +74,14 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
 
 
 def _load(path: str | Path, text: str) -> Any:
+    loader = _Loader(text)
     try:
-        return yaml.load(text, _Loader)  # which is a safe one
+        return loader.get_single_data()
     except _Twice as twice:
         key, first, line = twice.args
         raise UserError(f"{path}:{line}: the key {key!r} is there already, in line {first}; remove one.") from None
+    finally:
+        loader.dispose()
 
 
 def _text(path: str | Path) -> str:

@@ -27,12 +27,12 @@ def derive(study: Recorded, cores: int, force: bool = False) -> list[str]:
     """
     with guard.alone(study.root):
         published = load(study.jobs_file)
-        known = {path: published.files[path] for path in study.derived & published.files.keys()}
+        known = {path: published.files[path] for path in sorted(study.derived & published.files.keys())}
         wanted = {path: digest for path, digest in known.items() if _lacks(study.root / path, digest, force)}
         if wanted:
             _compute(study, cores, wanted)
             settle(study.root, {path: published.jobs[path] for path in wanted})
-    return sorted(wanted)
+    return list(wanted)
 
 
 def _lacks(path: Path, digest: str, force: bool) -> bool:
