@@ -159,6 +159,16 @@ def test_the_recipe_goes_back_to_the_model_that_training_began_with(study):
     assert "epochs: 88" not in card
 
 
+def test_what_a_checkpoint_from_elsewhere_heard_is_not_claimed(study):
+    assert "`val` was never trained on." in write()
+    begun = CONFIG.replace("epochs: 2, fresh: {}}}", "epochs: 2, fresh: {}}, initial: brought}")
+    write_text("config/tiny.yaml", begun + "  brought: {weights: ./other/checkpoint.safetensors}\n")
+    card = write()
+    assert "never trained on" not in card
+    assert "Training began with `./other/checkpoint.safetensors`" in card
+    assert "  brought:\n    weights: ./other/checkpoint.safetensors" in card
+
+
 def test_shared_speakers_one_seed_and_absent_mixtures_are_said(study):
     manifest(
         Path("data/small/manifest.csv"),

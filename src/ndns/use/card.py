@@ -16,7 +16,7 @@ from ndns.history import kept_epoch
 from ndns.loihi2.program import Program
 from ndns.markdown import table
 from ndns.metrics.stats import Mean, breakdown, by_condition, mean_interval, paired
-from ndns.use.evidence import METRICS, NOISY, Corpus, Evidence
+from ndns.use.evidence import METRICS, NOISY, Evidence
 from ndns.use.model import Model
 
 TITLES = {
@@ -49,7 +49,7 @@ def write(evidence: Evidence, program: Program, out: Path, notes: list[str], com
     parts = [
         _head(evidence),
         _facts(evidence, program),
-        _data(evidence.corpora),
+        _data(evidence),
         _recipe(evidence),
         _quality(evidence),
         _costs(evidence),
@@ -105,9 +105,18 @@ def _facts(evidence: Evidence, program: Program) -> str:
     return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {text} |" for name, text in rows)
 
 
-def _data(corpora: list[Corpus]) -> str:
+def _lineage(evidence: Evidence) -> dict[str, dict]:
+    """Return settings by name: of the model, of that with whose weights its training began, and so on."""
+    models, name = {}, evidence.model
+    while name and name not in models:
+        models[name] = evidence.settings["models"].get(name, {})
+        name = models[name].get("initial")
+    return models
+
+
+def _data(evidence: Evidence) -> str:
     rows, shared = [], []
-    for corpus in corpora:
+    for corpus in evidence.corpora:
         labels = [{(row["kind"], row["label"]) for row in corpus.rows if row["split"] == split} for split in SPLITS]
         shared += labels[0] & labels[1]
         for kind in ("speech", "noise"):
@@ -124,16 +133,17 @@ def _data(corpora: list[Corpus]) -> str:
     apart = "No speaker and no noise type is in both splits; `val` was never trained on."
     if shared:
         apart = f"{len(shared)} speakers or noise types are in both splits."
+    before = [model for name, model in _lineage(evidence).items() if name != evidence.model]
+    brought = [model["weights"] for model in before if "weights" in model]
+    if brought:
+        apart = apart.replace("never trained on", "not trained on here")
+        apart += f" Training began with `{brought[0]}`; what that had heard, `val` or not, the study does not know."
     return f"## Data\n\n{apart}\n\n{text}"
 
 
 def _recipe(evidence: Evidence) -> str:
     settings = evidence.settings
-    models, name = {}, evidence.model
-    while name and name not in models:
-        models[name] = settings["models"].get(name, {})
-        name = models[name].get("initial")
-    chosen = {"mix": settings.get("mix", {}), "models": models}
+    chosen = {"mix": settings.get("mix", {}), "models": _lineage(evidence)}
     text = [
         "## Recipe",
         f"From [{evidence.config.name}](../../config/{evidence.config.name}); what it leaves out is the default of "
