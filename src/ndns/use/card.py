@@ -16,7 +16,7 @@ from ndns.history import kept_epoch
 from ndns.loihi2.program import Program
 from ndns.markdown import table
 from ndns.metrics.stats import Mean, breakdown, by_condition, mean_interval, paired
-from ndns.use.evidence import METRICS, NOISY, Evidence
+from ndns.use.evidence import METRICS, NOISY, Evidence, lineage
 from ndns.use.model import Model
 
 TITLES = {
@@ -105,15 +105,6 @@ def _facts(evidence: Evidence, program: Program) -> str:
     return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {text} |" for name, text in rows)
 
 
-def _lineage(evidence: Evidence) -> dict[str, dict]:
-    """Return settings by name: of the model, of that with whose weights its training began, and so on."""
-    models, name = {}, evidence.model
-    while name and name not in models:
-        models[name] = evidence.settings["models"].get(name, {})
-        name = models[name].get("initial")
-    return models
-
-
 def _data(evidence: Evidence) -> str:
     rows, shared = [], []
     for corpus in evidence.corpora:
@@ -130,20 +121,21 @@ def _data(evidence: Evidence) -> str:
                 groups = len({row["label"] for row in own})
                 rows.append((f"{corpus.name}: {kind}, {split}", str(len(own)), str(groups), f"{minutes:.1f}", said))
     text = table(("corpus", "recordings", "labels (speakers, noise types)", "minutes", "licences (recordings)"), rows)
-    apart = "No speaker and no noise type is in both splits; `val` was never trained on."
+    before = [model for name, model in lineage(evidence.settings, evidence.model).items() if name != evidence.model]
+    brought = [model["weights"] for model in before if "weights" in model]
     if shared:
         apart = f"{len(shared)} speakers or noise types are in both splits."
-    before = [model for name, model in _lineage(evidence).items() if name != evidence.model]
-    brought = [model["weights"] for model in before if "weights" in model]
+    else:
+        heard = "not trained on here" if brought else "never trained on"
+        apart = f"No speaker and no noise type is in both splits; `val` was {heard}."
     if brought:
-        apart = apart.replace("never trained on", "not trained on here")
         apart += f" Training began with `{brought[0]}`; what that had heard, `val` or not, the study does not know."
     return f"## Data\n\n{apart}\n\n{text}"
 
 
 def _recipe(evidence: Evidence) -> str:
     settings = evidence.settings
-    chosen = {"mix": settings.get("mix", {}), "models": _lineage(evidence)}
+    chosen = {"mix": settings.get("mix", {}), "models": lineage(settings, evidence.model)}
     text = [
         "## Recipe",
         f"From [{evidence.config.name}](../../config/{evidence.config.name}); what it leaves out is the default of "

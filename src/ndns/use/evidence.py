@@ -152,6 +152,16 @@ def _json(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: not JSON ({error}); run the cost stage again.") from None
 
 
+def lineage(settings: dict[str, Any], model: str) -> dict[str, dict[str, Any]]:
+    """Return settings by name: of a model, of that with whose weights its training began, and so on."""
+    models: dict[str, dict[str, Any]] = {}
+    name: str | None = model
+    while name and name not in models:
+        models[name] = settings.get("models", {}).get(name) or {}
+        name = models[name].get("initial")
+    return models
+
+
 def _corpora(data: Path, settings: dict[str, Any], model: str, tables: list[Path]) -> list[Corpus]:
     """Return the study's corpus and the further ones it trained on, `data/<corpus>/more/<name>`, where they are.
 
@@ -160,13 +170,10 @@ def _corpora(data: Path, settings: dict[str, Any], model: str, tables: list[Path
     folder = data / settings.get("corpus", {}).get("name", "synthetic")
     names = [section["name"] for section in settings.get("more", [])]
     heard: set[str] = set()
-    trained: str | None = model
-    while trained:
-        section = settings.get("models", {}).get(trained) or {}
+    for section in lineage(settings, model).values():
         fresh = section.get("train", {}).get("fresh")
         if fresh is not None:
             heard |= set(names if fresh.get("corpora") is None else fresh["corpora"])
-        trained = section.get("initial")
     more = [folder / "more" / name for name in names if name in heard]
     known = dict(pair for table in tables for pair in _attributions(table))
     found = []
