@@ -269,6 +269,7 @@ def test_noise_between_the_words_only_is_drawn_again(tmp_path):
     assert [row["noise_label"] for row in rows] == ["even"] * 6
     for row in rows:
         assert measured(tmp_path / "mix", row)[0] == pytest.approx(float(row["snr_db"]), abs=0.1)
+        assert float(row["level_dbfs"]) > -45
 
 
 def test_an_snr_that_rounding_moves_is_drawn_again(corpus, tmp_path, monkeypatch):
