@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import itemgetter
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from ndns.errors import UserError
 
@@ -110,13 +110,45 @@ def read_csv(path: str | Path, required: Iterable[str] = ()) -> list[dict[str, s
     """Read a CSV table as a list of rows of text.
 
     Raises:
-        UserError: the file is missing, not UTF-8, or lacks a required column.
+        UserError: the file is missing, not UTF-8, lacks a required column, or has a row of more or fewer cells.
     """
     path = Path(path)
+    rows = []
     with _table(path) as handle:
         reader = csv.DictReader(handle)
         _check_columns(path, reader.fieldnames, required)
-        return list(reader)
+        for row in reader:
+            if None in row or None in row.values():
+                word = "many" if None in row else "few"
+                raise UserError(f"{path}: line {reader.line_num} has too {word} cells; mend the row.")
+            rows.append(row)
+    return rows
+
+
+def read_number(text: str, path: str | Path, column: str) -> float:
+    """Return the number in a cell of a table.
+
+    Raises:
+        UserError: it holds none.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        raise UserError(f"{path}: {column}: {text!r} is not a number; mend it, or write the file again.") from None
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        UserError: the file is missing or not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file.") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{path}: not JSON ({error}); write it again.") from None
 
 
 def read_columns(path: str | Path, columns: list[str]) -> Iterator[tuple[str, ...]]:

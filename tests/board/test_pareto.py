@@ -84,6 +84,19 @@ def test_gains_bands_and_rounding_are_those_by_hand(study, tmp_path):
     assert rows["sparse_k025"]["remark"] == "worse than all dense networks; dense_k025: +0.50 dB at 2.00x its MACs"
 
 
+def test_network_that_multiplies_nothing_is_named_and_compared_with_none(study, tmp_path):
+    add(study, "dense_k012-seed1", 5.0, 0)
+    add(study, "sparse_k012-seed1", 9.0, 0)
+    pareto(study, tmp_path)
+    rows = {row["model"]: row for row in read_csv(tmp_path / "pareto.csv")}
+    assert (rows["sparse_k012"]["effective_macs"], rows["sparse_k012"]["gain_macs"]) == ("0.0", "")
+    assert rows["dense_k012"]["remark"] == rows["sparse_k012"]["remark"]
+    assert rows["dense_k012"]["remark"].startswith("multiplies nothing")
+    assert float(rows["sparse_k050"]["gain_macs"]) == pytest.approx(4.0), "the front is as before"
+    titles = [t.text for t in ElementTree.parse(tmp_path / "pareto.svg").iter("{http://www.w3.org/2000/svg}title")]
+    assert len(titles) == 2 * 8 - 2, "no place on the axis of MACs"
+
+
 @pytest.mark.parametrize(
     ("name", "width", "family"),
     [("dense_k0125", 0.125, "dense"), ("dense_k050_ptq", 0.5, "dense_ptq"), ("sparse_k150", 1.5, "sparse")],
@@ -120,7 +133,7 @@ def test_figure_shows_each_model_on_both_axes(study, tmp_path):
         ("cost/dense_k050-seed1/cost.json", "{}", "'synops_per_step_events' is missing"),
         ("cost/dense_k050-seed1/cost.json", "{", "not JSON"),
         ("quantize/dense_k050-seed1/parent.csv", "clip,si_snr_float,si_snr_rounded\na,1,1\n", "not those of"),
-        ("score/dense_k050-seed1/scores.csv", f"{HEADER}\na,5.0,-20.0,fan,loud\n", "run the stage that wrote it again"),
+        ("score/dense_k050-seed1/scores.csv", f"{HEADER}\na,5.0,-20.0,fan,loud\n", "si_snr: 'loud' is not a number"),
         ("score/dense_k050-seed1/scores.csv", f"{HEADER}\na,5.5,-20.0,fan,1\n", "'a' has other labels"),
         ("score/dense_k050-seed1/scores.csv", f"{HEADER}\nd,5.0,-20.0,fan,1\n", "'d' has other labels"),
     ],

@@ -69,11 +69,19 @@ def test_what_stands_for_a_run(tmp_path):
         value_of(folder, Band(column="loss"))
 
 
-@pytest.mark.parametrize("table", ["epoch,val_si_snr\n", "epoch,val_si_snr\n1,\n", "epoch,val_si_snr\n1,good\n"])
-def test_a_table_without_a_number_is_named(tmp_path, table):
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ("epoch,val_si_snr\n", "has no row; restore the file, or train again"),
+        ("epoch,val_si_snr\n1,\n", "val_si_snr: '' is not a number"),
+        ("epoch,val_si_snr\n1,good\n", "val_si_snr: 'good' is not a number"),
+        ("epoch,val_si_snr\n1\n", "line 2 has too few cells"),
+    ],
+)
+def test_a_table_without_a_number_is_named(tmp_path, table, says):
     folder = history(tmp_path, 1, 7.0)
     (folder / "history.csv").write_text(table)
-    with pytest.raises(UserError, match=r"history\.csv: .*; restore the file, or train again"):
+    with pytest.raises(UserError, match=rf"history\.csv: {says}"):
         value_of(folder, BAND)
 
 
@@ -83,7 +91,7 @@ def test_a_seed_in_the_table_that_is_no_number_is_named(tmp_path):
     write_bands(tmp_path, study([1]), BAND)
     table = tmp_path / "config" / "bands.csv"
     table.write_text(table.read_text().replace(",1,val_si_snr", ",one,val_si_snr"))
-    with pytest.raises(UserError, match=r"bands\.csv: seed 'one' is no number"):
+    with pytest.raises(UserError, match=r"bands\.csv: seed: 'one' is not a number"):
         recorded_values(tmp_path, study([2]), "sdnn-seed2", BAND)
 
 

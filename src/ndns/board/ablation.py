@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ndns.board.inputs import read_number
 from ndns.board.pareto_runs import model_and_seed
 from ndns.errors import UserError
-from ndns.files import read_csv
+from ndns.files import read_csv, read_number
 from ndns.markdown import table
 
 COLUMNS = ("model", "seeds", "validation SI-SNR, dB", "to the base, dB")

@@ -12,7 +12,7 @@ from ndns.audio.io import info, read_scaled
 from ndns.audio.names import check_names, digest, recording_of, recordings
 from ndns.config_peer import ADDED, Peer
 from ndns.errors import UserError
-from ndns.files import read_csv, write_text
+from ndns.files import read_csv, read_number, write_text
 from ndns.validation import load_yaml, validated
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
@@ -44,7 +44,7 @@ def add(results: Path, name: str, folder: Path, facts: dict[str, Any]) -> Peer:
     trained = list(results.glob(f"*/{name}-seed[0-9]*"))
     if name == "noisy" or trained or (taken and name not in known):
         raise UserError(f"{name}: the study has a row of this name; choose another.")
-    clips = {row["clip"]: float(row["seconds"]) for row in read_csv(mix, ["clip", "seconds"])}
+    clips = {row["clip"]: read_number(row["seconds"], mix, "seconds") for row in read_csv(mix, ["clip", "seconds"])}
     there = recordings(folder)
     found = {clip: path for clip in clips if (path := recording_of(there, clip))}
     check_names({**there, **found}, clips, folder, mix)

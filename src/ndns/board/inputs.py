@@ -1,6 +1,5 @@
 """What the board is made of: the files of one study, read, checked and joined clip by clip."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ndns.errors import UserError
-from ndns.files import read_csv, sha256_file
+from ndns.files import read_csv, read_json, read_number, sha256_file
 
 NOISY = "noisy"
 CONDITIONS = ("snr_db", "level_dbfs", "noise_label")
@@ -274,12 +273,7 @@ def check_conditions(path: Path, row: Mapping[str, str], conditions: tuple[str, 
 
 
 def _cost(path: Path) -> dict[str, Any]:
-    try:
-        cost = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: not JSON ({error}); run the cost stage again.") from None
+    cost = read_json(path)
     for key in COST:
         value = figure(cost, key)
         if not _has(cost, key) or isinstance(value, bool) or not isinstance(value, int | float | None):
@@ -339,15 +333,3 @@ def _history(path: Path) -> list[dict[str, str]]:
         for key, value in row.items():
             read_number(value or "nan", path, key)
     return rows
-
-
-def read_number(text: str, path: Path, column: str) -> float:
-    """Return the number in a cell of a table.
-
-    Raises:
-        UserError: it holds none.
-    """
-    try:
-        return float(text)
-    except ValueError:
-        raise UserError(f"{path}: {column}: {text!r} is not a number.") from None

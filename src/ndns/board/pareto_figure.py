@@ -24,6 +24,7 @@ def figure(models: Sequence[Model]) -> str:
 
     A filled mark is a model's mean over seeds, the band behind it reaches from the lowest to the highest seed, a line
     joins the widths of a family. Hollow marks were trained without rounding. All SI-SNRs are those of integer networks.
+    A model that costs nothing has no place on the logarithmic axis.
     """
     families = list(dict.fromkeys(model.family.removesuffix(PTQ) for model in models))
     looks = {family: index for index, family in enumerate(families)}
@@ -56,9 +57,10 @@ def _legend(canvas: Canvas, looks: dict[str, int], hollow: bool) -> int:
 
 
 def _panel(canvas: Canvas, models: Sequence[Model], looks: dict[str, int], column: str, name: str, left: float) -> None:
-    costs = [run.figures[column] for model in models for run in model.runs]
-    x = Scale(min(costs) / 1.35, max(costs) * 1.35, left, left + PANEL, log=True)
     y = Scale(*padded([run.integer for model in models for run in model.runs], share=0.09), BOTTOM, TOP)
+    models = [model for model in models if model.mean(lambda run: run.figures[column])]
+    costs = [run.figures[column] for model in models for run in model.runs if run.figures[column]] or [1.0]
+    x = Scale(min(costs) / 1.35, max(costs) * 1.35, left, left + PANEL, log=True)
     for value in ticks(y.low, y.high, 6):
         canvas.line(left, y(value), left + PANEL, y(value), "grid")
         canvas.text(left - 7, y(value) + 4, label(value), anchor="end")

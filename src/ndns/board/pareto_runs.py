@@ -1,6 +1,5 @@
 """What the Pareto board reads: integer quality, float parents and costs of a study's trained networks."""
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ import numpy as np
 
 from ndns.board.inputs import CONDITIONS, check_conditions
 from ndns.errors import UserError
-from ndns.files import read_csv
+from ndns.files import read_csv, read_json, read_number
 
 FIGURES = {
     "effective_macs": "synops_per_step_events",
@@ -107,7 +106,7 @@ def _run(results: Path, parent: Path) -> Run:
             raise UserError(f"{path}: its clips are not those of {scores}; run `ndns quantize --parent` again.")
     means = [float(np.mean(list(values.values()))) for values in (integer, unrounded, rounded)]
     path = results / "cost" / name / "cost.json"
-    cost = _cost(path)
+    cost = read_json(path)
     figures = {column: _number(cost, key, path) for column, key in FIGURES.items()}
     scenarios = _part(cost, "loihi2.scenarios", path)
     chips = {scenario: _chip(cost, f"loihi2.scenarios.{scenario}", path) for scenario in scenarios}
@@ -117,22 +116,10 @@ def _run(results: Path, parent: Path) -> Run:
 def _values(path: Path, column: str) -> dict[str, float]:
     """Return clip -> value of those clips that have one."""
     rows = read_csv(path, ("clip", column))
-    try:
-        values = {row["clip"]: float(row[column]) for row in rows if row[column]}
-    except ValueError as error:
-        raise UserError(f"{path}: {column}: {error}; run the stage that wrote it again.") from None
+    values = {row["clip"]: read_number(row[column], path, column) for row in rows if row[column]}
     if not values:
         raise UserError(f"{path}: {column} has no value; run the stage that wrote it again.")
     return values
-
-
-def _cost(path: Path) -> dict:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run the cost stage.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: not JSON ({error}); run the cost stage again.") from None
 
 
 def _chip(cost: dict, key: str, path: Path) -> Chip:

@@ -66,12 +66,14 @@ def models_of(runs: Sequence[Run]) -> list[Model]:
 class Front:
     """Dense networks of which none is both costlier and no better than another; between two of them, equal quality.
 
+    One that multiplies nothing (all its activations died) is no member: no cost has a ratio to its own.
+
     Args:
         models: of a study.
     """
 
     def __init__(self, models: Sequence[Model]) -> None:
-        dense = [model for model in models if model.family == DENSE]
+        dense = [model for model in models if model.family == DENSE and model.mean(macs)]
         self.models: list[Model] = []
         for model in sorted(dense, key=lambda model: model.mean(macs)):
             if not self.models or model.quality > self.models[-1].quality:
@@ -88,11 +90,14 @@ class Front:
 
     def gain(self, model: Model, of: Callable[[Run], float], quality: float | None = None) -> float | None:
         """Return how many times less a network costs than the front at its SI-SNR (or at another, dB)."""
-        dense = self.at(model.quality if quality is None else quality, of) if compared(model) else None
-        return None if dense is None else dense / model.mean(of)
+        own = model.mean(of) if compared(model) else 0.0
+        dense = self.at(model.quality if quality is None else quality, of) if own else None
+        return None if dense is None else dense / own
 
     def remark(self, model: Model) -> str:
         """Say where a network stands that has no gain because it lies outside of the front."""
+        if not model.mean(macs):
+            return "multiplies nothing: none of its activations is left"
         if not compared(model) or not self.models or self.at(model.quality, macs) is not None:
             return ""
         worst, best = self.models[0], self.models[-1]

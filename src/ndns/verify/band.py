@@ -14,7 +14,7 @@ from pathlib import Path
 from scipy.stats import t
 
 from ndns.errors import UserError
-from ndns.files import read_csv, sha256_bytes, write_csv
+from ndns.files import read_csv, read_number, sha256_bytes, write_csv
 from ndns.verify.claims import Band
 from ndns.workflow import Plan, settings
 
@@ -61,10 +61,7 @@ def value_of(folder: Path, band: Band) -> float:
         UserError: no such table or column, no row, or a cell that is no number.
     """
     path = folder / band.file
-    try:
-        numbers = [float(row[band.column]) for row in read_csv(path, [band.column])]
-    except (TypeError, ValueError):
-        raise UserError(f"{path}: {band.column} holds what is no number; restore the file, or train again.") from None
+    numbers = [read_number(row[band.column], path, band.column) for row in read_csv(path, [band.column])]
     if not numbers:
         raise UserError(f"{path}: has no row; restore the file, or train again.")
     return {"max": max, "min": min, "last": lambda values: values[-1]}[band.take](numbers)
@@ -85,20 +82,14 @@ def recorded_values(root: Path, plan: Plan, run: str, band: Band) -> dict[int, f
     if (root / TABLE).is_file():
         for row in read_csv(root / TABLE, COLUMNS):
             if (row["settings"], row["column"], row["take"]) == (key, band.column, band.take):
-                found[_number(root / TABLE, row, "seed", int)] = _number(root / TABLE, row, "value", float)
+                number = read_number(row["seed"], root / TABLE, "seed")
+                found[int(number)] = read_number(row["value"], root / TABLE, "value")
     for other, (sibling, number) in plan.trained.items():
         folder = root / "results" / plan.study.study / "train" / other
         if sibling is model and (folder / band.file).is_file():
             found[number] = value_of(folder, band)
     found.pop(seed, None)
     return found
-
-
-def _number(path: Path, row: Mapping[str, str], column: str, kind: type) -> int | float:
-    try:
-        return kind(row[column])
-    except (TypeError, ValueError):
-        raise UserError(f"{path}: {column} {row[column]!r} is no number; write it again with `ndns bands`.") from None
 
 
 def write_bands(root: Path, plan: Plan, band: Band) -> int:

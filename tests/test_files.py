@@ -1,0 +1,42 @@
+"""Tables and JSON that are not what they should be: one sentence that names file, line and mend."""
+
+import pytest
+
+from ndns.errors import UserError
+from ndns.files import read_csv, read_json, read_number
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ("1,2\n3", "line 3 has too few cells"),
+        ("1,2\n\n3,4,5", "line 4 has too many cells"),
+        ("1", "line 2 has too few"),
+    ],
+)
+def test_a_row_of_another_length_is_named(tmp_path, rows, says):
+    table = tmp_path / "t.csv"
+    table.write_text(f"a,b\n{rows}\n")
+    with pytest.raises(UserError, match=rf"t\.csv: {says}.*mend the row"):
+        read_csv(table)
+
+
+def test_empty_lines_empty_cells_and_quoted_breaks_are_a_tables_own(tmp_path):
+    table = tmp_path / "t.csv"
+    table.write_text('a,b\n\n1,\n"2\n3",4\n')
+    assert read_csv(table, ["b"]) == [{"a": "1", "b": ""}, {"a": "2\n3", "b": "4"}]
+
+
+def test_what_is_no_number_is_named():
+    assert read_number("-1.5e2", "t.csv", "a") == -150.0
+    with pytest.raises(UserError, match=r"t\.csv: a: '1,5' is not a number; mend it"):
+        read_number("1,5", "t.csv", "a")
+
+
+@pytest.mark.parametrize(("bytes_", "says"), [(b"{", "not JSON"), (b"\xff", "not JSON"), (None, "no such file")])
+def test_what_is_no_json_is_named(tmp_path, bytes_, says):
+    path = tmp_path / "c.json"
+    if bytes_ is not None:
+        path.write_bytes(bytes_)
+    with pytest.raises(UserError, match=rf"c\.json: {says}"):
+        read_json(path)
