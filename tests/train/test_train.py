@@ -206,6 +206,12 @@ def test_absent_gpu_is_named(mix, tmp_path):
         run(mix, tmp_path, accelerator="gpu")
 
 
+@pytest.mark.parametrize("devices", [0, -1])
+def test_impossible_devices_are_named(mix, tmp_path, devices):
+    with pytest.raises(UserError, match=r"train\.accelerator, devices or strategy: .*devices"):
+        run(mix, tmp_path, devices=devices)
+
+
 def test_missing_mixture_is_named(tmp_path):
     with pytest.raises(UserError, match=r"train\.csv: no such file"):
         train(settings(), 1, [Path("train.csv")], Path("val.csv"), tmp_path)

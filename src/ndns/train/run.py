@@ -100,7 +100,7 @@ def _trainer(settings: Train, chronicle: Chronicle, out: Path) -> lightning.Trai
             logger=False,
             default_root_dir=out,
         )
-    except (MisconfigurationException, ValueError) as error:
+    except (MisconfigurationException, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise UserError(f"train.accelerator, devices or strategy: {reason}.") from None
 
