@@ -6,7 +6,13 @@ import torch
 from ndns.config import FrontEnd
 from ndns.models.frontend import istft, masked_istft, moduli, stft
 
-FRONT_ENDS = [FrontEnd(), FrontEnd(window="sqrt_hann"), FrontEnd(n_fft=64, hop=16), FrontEnd(n_fft=64, hop=32)]
+FRONT_ENDS = [
+    FrontEnd(),
+    FrontEnd(window="sqrt_hann"),
+    FrontEnd(n_fft=64, hop=16),
+    FrontEnd(n_fft=64, hop=32),
+    FrontEnd(n_fft=63, hop=21, window="sqrt_hann"),
+]
 
 
 def window(front_end):

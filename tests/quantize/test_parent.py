@@ -15,6 +15,7 @@ from ndns.errors import UserError
 from ndns.files import read_csv, write_csv
 from ndns.loihi2.denoiser import Denoiser
 from ndns.metrics.si_snr import si_snr
+from ndns.quantize import parent
 from ndns.quantize.checkpoint import quantize_checkpoint
 from ndns.quantize.cli import command
 from ndns.quantize.parent import denoise, write_parent
@@ -98,6 +99,17 @@ def test_table_has_both_networks_and_counts_what_leaves_full_scale(s5, checkpoin
             assert int(row[f"limited_{kind}"]) == np.count_nonzero(np.rint(out) != cut)
     assert int(rows[0]["limited_float"]) == 0 < int(rows[1]["limited_float"])
     assert all(row["si_snr_float"] != row["si_snr_rounded"] for row in rows[:2])
+
+
+def test_a_network_without_rounding_of_its_own_runs_once_a_clip(tmp_path, monkeypatch):
+    models.save(models.build(Sdnn(hidden=8), seed=3), tmp_path / "sdnn.safetensors")
+    ran = []
+    monkeypatch.setattr(parent, "denoise", lambda *given: ran.append(given) or denoise(*given))
+    write_parent(tmp_path / "sdnn.safetensors", manifest(tmp_path, sound(4000), sound(4000, 1)), tmp_path / "p.csv")
+    for row in read_csv(tmp_path / "p.csv"):
+        assert row["si_snr_float"] == row["si_snr_rounded"] != ""
+        assert row["limited_float"] == row["limited_rounded"] == "0"
+    assert len(ran) == 2
 
 
 def test_rounding_of_the_parent_explains_the_integers(s5, checkpoint):

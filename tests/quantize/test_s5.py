@@ -204,6 +204,16 @@ def test_a_checkpoint_without_observed_ranges_is_refused(tmp_path):
         quantize_checkpoint(tmp_path / "checkpoint.safetensors")
 
 
+@pytest.mark.parametrize(("name", "value"), [("encoder", torch.nan), ("blocks.1.norm.running_var", torch.inf)])
+def test_a_checkpoint_with_nan_or_infinity_is_refused(name, value, tmp_path):
+    model = models.build(network("dense").settings)
+    state = network("dense").state_dict()
+    model.load_state_dict(state | {name: torch.full_like(state[name], value)})
+    models.save(model, tmp_path / "checkpoint.safetensors")
+    with pytest.raises(UserError, match=r"checkpoint\.safetensors: holds NaN or infinity"):
+        quantize_checkpoint(tmp_path / "checkpoint.safetensors")
+
+
 @pytest.mark.parametrize(
     ("name", "extent", "match"),
     [

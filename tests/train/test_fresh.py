@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from torch.utils.data import DataLoader
 from typer.testing import CliRunner
 
 from ndns import models
+from ndns.audio.io import write_pcm16
 from ndns.cli import build
 from ndns.config import TrainedModel
 from ndns.config_train import Fresh
@@ -168,6 +170,16 @@ def test_what_does_not_fit_is_named(mix, corpora, tmp_path):
         arguments = ["train", "--settings", json.dumps(model.model_dump(mode="json")), *common, *source]
         with pytest.raises(UserError, match=match):
             CliRunner().invoke(build(), arguments, catch_exceptions=False, standalone_mode=False)
+
+
+@pytest.mark.parametrize("samples", [800, 30_000])
+def test_a_recording_that_changed_since_the_corpus_was_made_is_named(corpora, tmp_path, samples):
+    folder = shutil.copytree(corpora[0].parent, tmp_path / "corpus")
+    (folder / "manifest.json").write_text(json.dumps({"root": str(folder), "kind": "folder"}))
+    FreshClips(Fresh(families=[]), 1, [folder / "manifest.csv"])
+    write_pcm16(folder / "train/noise/hiss0.flac", np.zeros(samples, np.int16))
+    with pytest.raises(UserError, match=r"hiss0\.flac: its length is not what the corpus manifest says"):
+        FreshClips(Fresh(families=[]), 1, [folder / "manifest.csv"])
 
 
 def test_hours_limit_what_is_held(corpora):

@@ -1,6 +1,7 @@
 """Training through the command's own function: it learns, repeats itself, and survives kill -9."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -119,6 +120,32 @@ def test_changed_settings_start_again(mix, tmp_path, capsys):
     assert "starting again" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("kept", [0.0, 0.5])
+def test_a_damaged_training_state_is_named_and_stays(mix, tmp_path, power_cut, kept):
+    with power_cut():
+        run(mix, tmp_path)
+    state, best = (tmp_path / ".resume" / name for name in ("last.ckpt", "best.safetensors"))
+    state.write_bytes(state.read_bytes()[: int(kept * state.stat().st_size)])
+    with pytest.raises(UserError, match=r"last\.ckpt: damaged.*delete .*\.resume to train from the beginning"):
+        run(mix, tmp_path)
+    assert best.is_file()
+
+
+def test_killed_while_the_training_state_is_removed_then_the_same_command(mix, tmp_path, monkeypatch):
+    def killed(folder):
+        (folder / "best.safetensors").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", lambda folder, **_: folder.is_dir() and killed(folder))
+        with pytest.raises(KeyboardInterrupt):
+            run(mix, tmp_path)
+    before = (tmp_path / "history.csv").read_bytes()
+    run(mix, tmp_path)
+    assert (tmp_path / "history.csv").read_bytes() == before
+    assert not (tmp_path / ".resume").exists()
+
+
 def test_training_begins_with_the_weights_of_another_model(mix, tmp_path):
     first, second, alone = tmp_path / "first", tmp_path / "second", tmp_path / "alone"
     run(mix, first, epochs=1)
@@ -204,6 +231,12 @@ def test_absent_gpu_is_named(mix, tmp_path):
         pytest.skip("this machine has a GPU")
     with pytest.raises(UserError, match="accelerator"):
         run(mix, tmp_path, accelerator="gpu")
+
+
+@pytest.mark.parametrize("devices", [0, -1])
+def test_impossible_devices_are_named(mix, tmp_path, devices):
+    with pytest.raises(UserError, match=r"train\.accelerator, devices or strategy: .*devices"):
+        run(mix, tmp_path, devices=devices)
 
 
 def test_missing_mixture_is_named(tmp_path):

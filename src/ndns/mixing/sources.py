@@ -42,9 +42,7 @@ class Sources:
         if segment.path == SILENCE:
             return np.zeros(segment.samples, np.float32)
         path = self._root / segment.path
-        header = info(path)
-        if header.frames * RATE // header.rate != self._recordings[segment.path].samples:
-            raise UserError(f"{path}: its length is not what the corpus manifest says; run `ndns corpus` again.")
+        header = header_of(path, self._recordings[segment.path])
         if header.rate == RATE:
             return to_mono(read_channels(path, segment.start, segment.samples)[0])
         if header.seconds <= LONG_SECONDS:
@@ -55,6 +53,18 @@ class Sources:
         samples = read(path)
         samples.setflags(write=False)
         return samples
+
+
+def header_of(path: Path, recording: Recording) -> AudioInfo:
+    """Read the header of a corpus's recording.
+
+    Raises:
+        UserError: it cannot be read, or is not as long as the corpus manifest says.
+    """
+    header = info(path)
+    if header.frames * RATE // header.rate != recording.samples:
+        raise UserError(f"{path}: its length is not what the corpus manifest says; run `ndns corpus` again.")
+    return header
 
 
 def _window(path: Path, header: AudioInfo, segment: Segment) -> np.ndarray:

@@ -95,7 +95,8 @@ def load(path: str | Path) -> torch.nn.Module:
 def take_over(network: torch.nn.Module, other: torch.nn.Module, source: str | Path) -> None:
     """Let a network begin with the weights of another one of the same kind and size.
 
-    Pruning begins anew. Where the frames are apart by another step, the recurrence keeps its time constants (`retime`).
+    Weights that the other one has pruned begin at 0, so that both answer alike; pruning begins anew. Where the frames
+    are apart by another step, the recurrence keeps its time constants (`retime`).
 
     Args:
         network: to be trained; changed in place.
@@ -120,6 +121,10 @@ def take_over(network: torch.nn.Module, other: torch.nn.Module, source: str | Pa
             "initial."
         )
     network.load_state_dict(network.state_dict() | taken)
+    if hasattr(other, "sparsifier"):
+        with torch.no_grad():
+            for name, weight in network.prunable().items():
+                weight.copy_(other.sparsifier.masked(name, weight))
     if network.front_end.hop != other.front_end.hop:
         if not hasattr(network, "retime"):
             raise UserError(f"{source}: frames every {other.front_end.hop} samples, not {network.front_end.hop}.")

@@ -82,7 +82,7 @@ class _MaskedIstft(torch.autograd.Function):
         torch.div(gradient, envelope[start : start + samples], out=padded[:, start : start + samples])
         adjoint = _analyse(padded, front_end)
         scale = gradient.new_full((adjoint.shape[2],), 2 / front_end.n_fft)
-        scale[:: len(scale) - 1] /= 2
+        scale[:: (front_end.n_fft + 1) // 2] /= 2  # an odd n_fft has no bin at half the rate
         both = torch.view_as_real(spectra) * torch.view_as_real(adjoint)
         return None, torch.add(both[..., 0], both[..., 1]).mul_(scale), None, None
 

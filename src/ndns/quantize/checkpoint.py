@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import numpy as np
+
 from ndns.errors import UserError
 from ndns.loihi2.program import Program
 from ndns.quantize import converter
@@ -12,7 +14,8 @@ def quantize_checkpoint(path: Path) -> Program:
     """Return the program of `checkpoint.safetensors`.
 
     Raises:
-        UserError: no such file, not safetensors, without settings, of an unknown kind, or not quantizable.
+        UserError: no such file, not safetensors, with NaN or infinity, without settings, of an unknown kind, or not
+            quantizable.
     """
     from pydantic import ValidationError
     from safetensors import SafetensorError, safe_open
@@ -25,6 +28,8 @@ def quantize_checkpoint(path: Path) -> Program:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise UserError(f"{path}: not a safetensors file ({error}).") from None
+    if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
+        raise UserError(f"{path}: holds NaN or infinity; train again.")
     try:
         settings = json.loads(metadata["ndns"])
         kind = settings["kind"]

@@ -42,19 +42,20 @@ def write_parent(checkpoint: Path, mix: Path, out: Path) -> None:
             raise UserError(f"{mix}: noisy and clean of {row['clip']!r} differ in length; run the stage mix again.")
         cells: dict[str, object] = {"clip": row["clip"]}
         for name, on in (("float", False), ("rounded", True)):
-            round_network(model, on)
-            pcm, limited = limit_to_pcm16(denoise(model, noisy))
+            if round_network(model, on) or not on:
+                pcm, limited = limit_to_pcm16(denoise(model, noisy))
             cells[f"si_snr_{name}"] = float(si_snr(pcm / 32768, clean)) if np.ptp(clean) > 0 else None
             cells[f"limited_{name}"] = limited
         table.append(cells)
     write_csv(out, table, COLUMNS)
 
 
-def round_network(model: torch.nn.Module, on: bool) -> None:
-    """Switch the rounding that a network has learned with, or could have learned with, on or off."""
-    for module in model.modules():
-        if isinstance(module, Quantizer):
-            module.enabled = on
+def round_network(model: torch.nn.Module, on: bool) -> bool:
+    """Switch the rounding that a network has learned with, or could have, on or off; return whether there is any."""
+    quantizers = [module for module in model.modules() if isinstance(module, Quantizer)]
+    for quantizer in quantizers:
+        quantizer.enabled = on
+    return bool(quantizers)
 
 
 @torch.no_grad()

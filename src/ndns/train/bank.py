@@ -12,6 +12,7 @@ from ndns.errors import UserError
 from ndns.mixing import noise
 from ndns.mixing.corpus import Groups, Pool, Recording, read_corpus
 from ndns.mixing.draw import SILENCE, Segment, draw_speech, generator
+from ndns.mixing.sources import header_of
 
 GENERATED, GENERATED_SECONDS = 40, 10
 """Recordings of each family of generated noise, and their length."""
@@ -105,14 +106,15 @@ def read_groups(groups: Groups, root: Path, samples: dict[str, np.ndarray]) -> G
         samples: path -> int16 at 16 kHz; added to.
 
     Raises:
-        UserError: a recording cannot be read.
+        UserError: a recording cannot be read, or is not as long as its manifest says.
     """
     found = []
     for group in groups:
         members = []
         for recording in group:
-            path = recording.path.partition("/")[2]
-            pcm = limit_to_pcm16(read(root / path))[0][: recording.samples]
+            path = root / recording.path.partition("/")[2]
+            header_of(path, recording)
+            pcm = limit_to_pcm16(read(path))[0][: recording.samples]
             samples[recording.path] = pcm
             members.append(replace(recording, samples=len(pcm)))
         found.append(tuple(members))

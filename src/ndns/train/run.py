@@ -18,6 +18,7 @@ from ndns.config import Mix, TrainedModel
 from ndns.config_train import Train
 from ndns.errors import UserError
 from ndns.files import atomic_path, sha256_bytes, sha256_file, write_csv, write_text
+from ndns.models.slayer import unpacked
 from ndns.processes import keep_freed_memory
 from ndns.train.learner import Chronicle, Learner
 
@@ -49,8 +50,8 @@ def train(
         initial: checkpoint whose weights training begins with.
 
     Raises:
-        UserError: mixtures or initial weights that do not fit the settings, devices that are not there, or a loss that
-            is not finite.
+        UserError: mixtures or initial weights that do not fit the settings, devices that are not there, a training
+            state that is damaged, or a loss that is not finite.
     """
     _be_quiet()
     keep_freed_memory()
@@ -76,6 +77,7 @@ def train(
     with atomic_path(out / CHECKPOINT) as temporary:
         shutil.copyfile(chronicle.best, temporary)
     write_csv(out / HISTORY, chronicle.rows, list(chronicle.rows[0]))
+    chronicle.last.unlink()  # first: nobody can go on from what a kill leaves of the folder
     shutil.rmtree(folder)
 
 
@@ -100,7 +102,7 @@ def _trainer(settings: Train, chronicle: Chronicle, out: Path) -> lightning.Trai
             logger=False,
             default_root_dir=out,
         )
-    except (MisconfigurationException, ValueError) as error:
+    except (MisconfigurationException, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise UserError(f"train.accelerator, devices or strategy: {reason}.") from None
 
@@ -121,6 +123,7 @@ def _resumed(chronicle: Chronicle, key: str, writer: bool) -> bool:
     folder, path = chronicle.last.parent, chronicle.last.parent / "key.txt"
     if chronicle.last.is_file() and path.is_file():
         if path.read_text(encoding="utf-8") == key:
+            _check_whole(chronicle.last)
             if writer:
                 print("ndns train: going on after the last whole epoch.", file=sys.stderr)
             return True
@@ -132,6 +135,13 @@ def _resumed(chronicle: Chronicle, key: str, writer: bool) -> bool:
         shutil.rmtree(folder, ignore_errors=True)
         write_text(path, key)
     return False
+
+
+def _check_whole(state: Path) -> None:
+    try:
+        unpacked(state)
+    except UserError:
+        raise UserError(f"{state}: damaged; delete {state.parent} to train from the beginning.") from None
 
 
 def _be_quiet() -> None:
