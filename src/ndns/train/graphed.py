@@ -28,7 +28,8 @@ class StepLoss(torch.nn.Module):
 class GraphedLoss:
     """`StepLoss` that is recorded at its first call and replayed from then on.
 
-    A recording holds for one shape of a batch and one state of the network: without rounding, or with.
+    A recording holds for one shape of a batch and one state of the network: without rounding, or with. The steps that
+    torch runs before it records leave no trace in the batch statistics and observed ranges.
 
     Args:
         network: on a GPU, in training mode.
@@ -42,6 +43,9 @@ class GraphedLoss:
         """Return loss and mean SI-SNR; the loss is differentiable."""
         key = noisy.shape, getattr(getattr(self._network, "quantizer", None), "enabled", False)
         if key not in self._recorded:
+            before = [buffer.clone() for buffer in self._network.buffers()]
             sample = noisy.clone(), clean.clone()
             self._recorded[key] = torch.cuda.make_graphed_callables(StepLoss(self._network), sample)
+            for buffer, value in zip(self._network.buffers(), before, strict=True):
+                buffer.copy_(value)
         return self._recorded[key](noisy, clean)
