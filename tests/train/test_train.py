@@ -86,7 +86,7 @@ def test_terminated_then_kill_9_then_the_same_command(mix, tmp_path):
 
 
 @pytest.mark.parametrize("network", ["sdnn", "s5"])
-def test_an_interrupted_run_ends_like_a_whole_one(mix, tmp_path, power_cut, network):
+def test_an_interrupted_run_ends_like_a_whole_one(mix, tmp_path, power_cut, capsys, network):
     """Dropout, schedule, pruning and batch statistics go on where they stopped, too."""
     sparse = {"density": 0.3, "start": 0.1, "end": 0.6}
     kinds = {"sdnn": SMALL, "s5": {"kind": "s5", "width": 0.0625, "dropout": 0.2, "sparsity": sparse}}
@@ -95,7 +95,9 @@ def test_an_interrupted_run_ends_like_a_whole_one(mix, tmp_path, power_cut, netw
     with power_cut():
         run(mix, tmp_path / "cut", **chosen)
     torch.manual_seed(99)
-    assert equal(run(mix, tmp_path / "cut", **chosen), whole)
+    capsys.readouterr()
+    assert equal(run(mix, tmp_path / "cut", **chosen, workers=1), whole), "other workers read the same clips"
+    assert "going on after the last whole epoch" in capsys.readouterr().err
     histories = [(tmp_path / name / "history.csv").read_bytes() for name in ("whole", "cut")]
     assert histories[0] == histories[1]
 

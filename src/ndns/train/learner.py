@@ -101,7 +101,9 @@ class Learner(lightning.LightningModule):
         return rising * (math.cos(math.pi * min(done, 1.0)) + 1) / 2 if self._settings.schedule == "cosine" else rising
 
     def _steps(self) -> int:
-        return max(int(self.trainer.estimated_stepping_batches), 1)
+        """Return the training's steps; Lightning's own count builds the loader before a resumed run knows its epoch."""
+        batches = math.ceil(len(self._order(self._train_clips, self._seed)) / self._batch())
+        return max(self._settings.epochs * batches, 1)
 
     def on_train_epoch_start(self) -> None:
         """Begin the means anew."""
@@ -116,16 +118,26 @@ class Learner(lightning.LightningModule):
             self.network.on_progress(self.global_step / self._steps())
 
     def train_dataloader(self) -> DataLoader:
-        """Return the training clips in the order of the epoch."""
-        order = EpochOrder(len(self._train_clips), self._seed, self.trainer.global_rank, self.trainer.world_size)
+        """Return the training clips in the order of the epoch, of a resumed run the one that it goes on with.
+
+        Lightning sets the epoch after worker processes have been sent the first batches.
+        """
+        order = self._order(self._train_clips, self._seed)
+        order.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)
         self._enough(len(self._train_clips))
         return self._loader(self._train_clips, order)
 
     def val_dataloader(self) -> DataLoader:
         """Return the validation clips in the manifest's order."""
-        order = EpochOrder(len(self._val_clips), None, self.trainer.global_rank, self.trainer.world_size)
         self._enough(len(self._val_clips))
-        return self._loader(self._val_clips, order)
+        return self._loader(self._val_clips, self._order(self._val_clips, None))
+
+    def _order(self, clips: Dataset, seed: int | None) -> EpochOrder:
+        return EpochOrder(len(clips), seed, self.trainer.global_rank, self.trainer.world_size)
+
+    def _batch(self) -> int:
+        """Clips of a step in each process."""
+        return self._settings.batch // self.trainer.world_size
 
     def _enough(self, clips: int) -> None:
         if clips < self.trainer.world_size:
@@ -185,10 +197,9 @@ class Learner(lightning.LightningModule):
             )
 
     def _loader(self, clips: Dataset, order: EpochOrder) -> DataLoader:
-        size = self._settings.batch // self.trainer.world_size
         return DataLoader(
             clips,
-            batch_size=size,
+            batch_size=self._batch(),
             sampler=order,
             num_workers=self._settings.workers,
             persistent_workers=self._settings.workers > 0,

@@ -108,10 +108,10 @@ def _trainer(settings: Train, chronicle: Chronicle, out: Path) -> lightning.Trai
 
 
 def _key(settings: TrainedModel, seed: int, read: list[Path]) -> str:
-    """Hash of everything that the trained weights depend on."""
+    """Hash of everything that the trained weights depend on, as far as the settings tell; not of `train.workers`."""
     parts = {
         "network": settings.network.model_dump(mode="json"),
-        "train": settings.train.model_dump(mode="json"),
+        "train": settings.train.model_dump(mode="json") | {"workers": 0},
         "seed": seed,
         "read": [sha256_file(path) for path in read],
     }
