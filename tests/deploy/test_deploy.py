@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from typer import Typer
 from typer.testing import CliRunner
 
@@ -130,8 +131,6 @@ def test_interrupted_run_goes_on_and_stale_clips_are_computed_again(study, monke
 
 
 def test_folder_of_recordings_of_any_rate(study):
-    import soundfile
-
     tone = np.sin(np.arange(4410) * 0.1)
     (study / "in/deep").mkdir(parents=True)
     soundfile.write(study / "in/a.wav", np.stack([tone, tone], 1) * 0.3, 44_100)
@@ -242,6 +241,8 @@ def test_wrong_input_gets_a_sentence(study):
     (study / "twice").mkdir()
     for name in ("a.wav", "a.flac"):
         write_pcm16(study / "twice" / name, np.zeros(400, np.int16))
+    (study / "scaled").mkdir()
+    soundfile.write(study / "scaled/a.wav", np.full(400, 3000.0), 16_000, subtype="FLOAT")
     write_csv(study / "mix/double.csv", [{"clip": "a", "noisy": "n"}] * 2, ["clip", "noisy"])
     write_csv(study / "mix/path.csv", [{"clip": "../a", "noisy": "n"}], ["clip", "noisy"])
     write_csv(study / "mix/none.csv", [], ["clip", "noisy"])
@@ -260,6 +261,7 @@ def test_wrong_input_gets_a_sentence(study):
         ((program, "--audio", study / "empty", "--out", out), "holds no recordings"),
         ((program, "--audio", study / "twice", "--out", out), "same name up to the suffix"),
         ((program, "--audio", study / "twice", "--out", study / "twice"), "choose another"),
+        ((program, "--audio", study / "scaled", "--out", out), r"scaled/a\.wav: samples reach 3000; full scale is 1"),
         ((program, "--mix", study / "mix/double.csv", "--out", out), "occurs twice"),
         ((program, "--mix", study / "mix/path.csv", "--out", out), "not a plain name"),
         ((program, "--mix", study / "mix/none.csv", "--out", out), "holds no clips"),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ndns.audio.io import SUFFIXES, limit_to_pcm16, read, write_pcm16
+from ndns.audio.io import SUFFIXES, limit_to_pcm16, read_scaled, write_pcm16
 from ndns.audio.names import hidden
 from ndns.deploy.clips import Job, denoise_clip, warn_limited
 from ndns.deploy.progress import track
@@ -54,7 +54,7 @@ def deploy_folder(job: Job, source: Path, target: Path) -> list[Path]:
     beyond = 0
     for path, out in track(list(zip(found, targets, strict=True)), len(found), "deploy"):
         if not out.is_file():
-            denoised, _ = denoise_clip(program, read(path), job.backend, job.mode)
+            denoised, _ = denoise_clip(program, read_scaled(path), job.backend, job.mode)
             samples, limited = limit_to_pcm16(denoised)
             write_pcm16(out, samples)
             beyond += limited
