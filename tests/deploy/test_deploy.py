@@ -179,6 +179,25 @@ def test_what_another_program_or_mode_denoised_is_never_kept_as_this_ones(study)
     assert (study / "more/a.wav").read_bytes() != before
 
 
+def test_a_recording_that_changed_is_denoised_again_and_no_other(study):
+    first, changed = np.random.default_rng(0).integers(-3000, 3000, (2, 800)).astype(np.int16)
+    arguments = (study / "program.net", "--audio", study / "in", "--out", study / "out")
+    other = "deep/ö b.wav"
+    for name in ("a.wav", other):
+        write_pcm16(study / "in" / name, first)
+    _run(*arguments)
+    kept = (study / "out" / other).stat().st_mtime_ns
+    for pcm in (changed, first, first):
+        write_pcm16(study / "in/a.wav", pcm)
+        _run(*arguments)
+        expected, _ = limit_to_pcm16(Denoiser(_program()).denoise(pcm / 32768))
+        np.testing.assert_array_equal(read_pcm16(study / "out/a.wav"), expected)
+    before = (study / "out/a.wav").stat().st_mtime_ns
+    _run(*arguments)
+    assert (study / "out/a.wav").stat().st_mtime_ns == before
+    assert (study / "out" / other).stat().st_mtime_ns == kept
+
+
 def test_samples_beyond_full_scale_are_counted_aloud(study, capsys):
     program = _program()
     nodes = (*program.nodes[:3], Synapse(program.nodes[3].weight * 3), program.nodes[4])
