@@ -36,6 +36,13 @@ def _program() -> Program:
     return Program(nodes, ("input", "fc1", "hidden1", "fc2", "output"), FrontEnd(n_fft=64, hop=16))
 
 
+def _write_other(path: Path) -> None:
+    """Write a program that differs in the signs of its last weights."""
+    program = _program()
+    nodes = (*program.nodes[:3], Synapse(-program.nodes[3].weight), program.nodes[4])
+    netx.write(path, Program(nodes, program.names, program.front_end))
+
+
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
     """A folder with `program.net` and a mixture of three clips of different length, one of them silent."""
@@ -130,6 +137,25 @@ def test_interrupted_run_goes_on_and_stale_clips_are_computed_again(study, monke
     assert changed.read_bytes() != kept
 
 
+def test_a_clip_that_another_program_overwrote_is_computed_again(study, monkeypatch):
+    """Run A stops after its clips, run B of another program after writing a sound: A's clip is no longer A's."""
+    whole, table = _deploy(study, "whole"), study / "mix/val.csv"
+    _write_other(study / "other.net")
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for program, last in (("program.net", "gather"), ("other.net", "save_clip")):
+        with monkeypatch.context() as patch:
+            patch.setattr(clips_module, last, stop)
+            with pytest.raises(KeyboardInterrupt):
+                deploy_mixture(Job(study / program, "engine", "lava-0.10"), table, study / "out", 1)
+    assert (study / "out/clips/val_0.flac").read_bytes() != (whole / "clips/val_0.flac").read_bytes()
+    _deploy(study)
+    for name in ("manifest.csv", "activity.npz", "clips/val_0.flac"):
+        assert (study / "out" / name).read_bytes() == (whole / name).read_bytes()
+
+
 def test_folder_of_recordings_of_any_rate(study):
     tone = np.sin(np.arange(4410) * 0.1)
     (study / "in/deep").mkdir(parents=True)
@@ -167,9 +193,7 @@ def test_what_another_program_or_mode_denoised_is_never_kept_as_this_ones(study)
     write_pcm16(study / "in/a.wav", np.random.default_rng(0).integers(-3000, 3000, 800).astype(np.int16))
     first = (study / "program.net", "--audio", study / "in", "--out", study / "out")
     _run(*first)
-    nodes = _program().nodes
-    nodes = (*nodes[:3], Synapse(-nodes[3].weight), nodes[4])
-    netx.write(study / "other.net", Program(nodes, _program().names, _program().front_end))
+    _write_other(study / "other.net")
     before = (study / "out/a.wav").read_bytes()
     for other in ((study / "other.net", *first[1:]), (*first, "--mode", "chip24")):
         with pytest.raises(UserError, match=r"a\.wav: is not known to come from .*choose another --out or delete"):

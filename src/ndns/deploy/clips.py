@@ -132,6 +132,7 @@ def _deploy_clip(task: tuple[str, Path, Path, str]) -> None:
     done, sound = _stamp_file(folder, clip), folder / "clips" / f"{clip}.flac"
     if done.is_file() and sound.is_file() and done.read_text().split()[:1] == [stamp]:
         return
+    done.unlink(missing_ok=True)  # what it vouches for is overwritten before the new one is there
     denoised, activity = denoise_clip(_PROGRAM, pcm / 32768, _JOB.backend, _JOB.mode)
     samples, limited = limit_to_pcm16(denoised)
     write_pcm16(sound, samples)
