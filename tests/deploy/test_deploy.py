@@ -280,6 +280,10 @@ def test_wrong_input_gets_a_sentence(study):
     np.save(study / "float.npy", np.zeros((33, 3)))
     np.save(study / "narrow.npy", np.zeros((32, 3), int))
     np.save(study / "object.npy", np.array([{}], dtype=object), allow_pickle=True)
+    (study / "zip.npy").write_bytes(b"PK\x03\x04")
+    whole = (study / "narrow.npy").read_bytes()
+    (study / "huge.npy").write_bytes(whole.replace(b"(32, 3), }     ", b"(32, 3000000000000), }"))
+    (study / "header.npy").write_bytes(whole.replace(b"(32, 3)", b"((32, 3"))
     (study / "empty").mkdir()
     (study / "twice").mkdir()
     for name in ("a.wav", "a.flac"):
@@ -298,6 +302,13 @@ def test_wrong_input_gets_a_sentence(study):
         ((program, "--input", study / "float.npy", "--output", out), "array of integers"),
         ((program, "--input", study / "narrow.npy", "--output", out), "has 32 bins, the program takes 33"),
         ((program, "--input", study / "object.npy", "--output", out), r"object\.npy: not an \.npy file of numbers"),
+        *(
+            (
+                (program, "--input", study / f"{name}.npy", "--output", out),
+                rf"{name}\.npy: not an \.npy file of numbers",
+            )
+            for name in ("zip", "huge", "header")
+        ),
         ((program, "--input", study / "gone.npy", "--output", out), r"gone\.npy: no such file"),
         ((study / "gone.net", "--input", study / "narrow.npy", "--output", out), r"gone\.net: no such file"),
         ((program, "--audio", study / "gone", "--out", out), "gone: no such folder"),

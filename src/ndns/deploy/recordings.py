@@ -1,5 +1,7 @@
 """Runs a program on files outside a study: a folder of recordings, or one array of integers."""
 
+import tokenize
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -92,10 +94,10 @@ def deploy_integers(program: Program, source: Path, target: Path, backend: str, 
         UserError: no such file, not an .npy array of integers, or the wrong number of bins.
     """
     try:
-        x = np.load(source, allow_pickle=False)
+        x = np.load(source, mmap_mode="r", allow_pickle=False)  # mapped, lest a damaged header asks for all memory
     except FileNotFoundError:
         raise UserError(f"{source}: no such file.") from None
-    except (ValueError, EOFError, OSError):
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile, tokenize.TokenError):
         raise UserError(f"{source}: not an .npy file of numbers.") from None
     if not isinstance(x, np.ndarray) or x.dtype.kind not in "iu" or x.ndim != 2:
         raise UserError(f"{source}: expected an .npy array of integers (bins, steps).")
