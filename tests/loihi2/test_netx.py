@@ -65,6 +65,33 @@ def test_nodes_that_netx_cannot_say_are_kept_too(tmp_path, spectra_like):
     np.testing.assert_array_equal(engine.run(again, x), engine.run(program, x))
 
 
+@pytest.mark.parametrize(("weight", "vth"), [(255, 6), (-255, 6), (-256, 1 << 18)])
+def test_every_program_that_can_be_written_can_be_read(tmp_path, weight, vth):
+    matrix = np.full((4, 6), weight)
+    nodes = (Delta(6, vth), Synapse(matrix), SigmaDelta(4, vth), Synapse(matrix.T), Sigma(6))
+    program = Program(nodes, tuple("abcde"), offset=np.float32(0.25), mask_delay=8, input_exp=16, output_exp=30)
+    netx.write(tmp_path / "p.net", program)
+    again, x = netx.read(tmp_path / "p.net"), np.random.default_rng(0).integers(-(2**19), 2**19, (6, 40))
+    assert _equal(again, program)
+    assert netx.in_netx_words(program) == (weight % 2 == 0)  # lava would drop the last bit of an odd weight beyond 127
+    np.testing.assert_array_equal(engine.run(again, x), engine.run(program, x))
+    assert np.count_nonzero(engine.run(program, x)) > 0
+
+
+@pytest.mark.parametrize(
+    "settings", [{"mask_delay": 9}, {"mask_delay": -1}, {"input_exp": 17}, {"output_exp": 2.5}, {"offset": np.nan}]
+)
+def test_settings_that_no_file_may_have_are_refused_at_once(settings):
+    with pytest.raises(UserError, match=f"the program's {next(iter(settings))} "):
+        Program((Delta(2, 6), Sigma(2)), ("a", "b"), **settings)
+
+
+def test_biases_that_are_no_integers_of_16_bits_are_refused():
+    for bias, problem in ((np.array([0.5, 1]), "must be 2 integers"), (np.array([0, 1 << 15]), "16 bits")):
+        with pytest.raises(ValueError, match=problem):
+            SigmaDelta(2, 6, bias=bias)
+
+
 def test_released_network_gets_the_challenge_values(released):
     assert released.front_end == FrontEnd(n_fft=512, hop=128, window="rectangular")
     assert (released.offset, released.mask_delay, released.input_exp, released.output_exp) == (0.2, 1, 6, 18)
@@ -150,7 +177,7 @@ ODD = np.full((14, 9), 131)
         (_attribute(b"{"), "attribute ndns:", "not this project's"),
         (_attribute(7), "attribute ndns:", "not this project's"),
         (_described(format=2), "attribute ndns:", "format is not 1"),
-        (_described(mask_delay=99), "attribute ndns:", "mask_delay must be"),
+        (_described(mask_delay=99), "the program's mask_delay", "from 0 to 8, got 99"),
         (_described(front_end={"n_fft": 100}), "attribute ndns:", "must be a multiple"),
         (_described(colour="red"), "attribute ndns:", "unknown key 'colour'"),
         (_described(names=["a"]), "", "each needs one"),
