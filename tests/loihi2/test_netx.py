@@ -16,6 +16,7 @@ from ndns.config import FrontEnd
 from ndns.errors import UserError
 from ndns.loihi2 import engine, netx
 from ndns.loihi2.nodes import Affine, CubaLIF, Delta, DiagonalSSM, S5Block, ScaledSynapse, Sigma, SigmaDelta, Synapse
+from ndns.loihi2.nodes.graded import GradedVec
 from ndns.loihi2.program import Program
 
 
@@ -198,8 +199,10 @@ def test_wrong_files_get_a_sentence_with_file_and_dataset(random_sdnn, tmp_path,
     ("field", "value", "problem"),
     [
         ("kind", b"Launcher", "'Launcher' is not one of"),
-        ("fields/size", -3.5, "size must be an integer"),
-        ("fields/vth", 1 << 40, "vth must be an integer"),
+        ("fields/size", -3, "size must be an integer"),
+        ("fields/size", 3.5, r"layer/1/fields/size: expected int, found float"),
+        ("fields/vth", 1 << 30, "vth must be an integer"),
+        ("fields/vth", 1 << 40, "does not fit in 32 bits"),
         ("fields/activation", b"tanh", "not relu or unit"),
         ("fields/colour", 1, "has no such field"),
     ],
@@ -211,6 +214,33 @@ def test_wrong_own_nodes_get_a_sentence(tmp_path, field, value, problem):
         _put(f"layer/1/{field}", value)(file)
     with pytest.raises(UserError, match=problem):
         engine.run(netx.read(path), np.zeros((3, 2), int))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "problem"),
+    [
+        ("0/fields/size", [4, 4], "expected int, found ndarray"),
+        ("0/fields/vth", b"text", "expected int, found str"),
+        ("1/fields/w_exp", 2.5, "expected int, found float"),
+        ("1/fields/relu", 1, "expected bool, found int"),
+        ("1/fields/y_exp", 99, r"x_exp \+ w_exp - y_exp must be at least -32"),
+        ("1/fields/message_bits", 1 << 30, "message_bits must be within 2 and 32"),
+        ("2/fields/ssm/fields/b_exp", -99, r"u_exp \+ b_exp - x_exp must be at least -32"),
+        ("2/fields/ssm/fields/a_bits", 0, "a_bits must be within 2 and 32"),
+        ("2/fields/ssm/fields/d", 1, "expected ndarray, found int"),
+        ("2/fields/relu_out", [True, True], "expected bool, found ndarray"),
+        ("2/fields/gate", b"text", "expected Affine, found str"),
+    ],
+)
+def test_fields_of_the_wrong_type_or_size_get_a_sentence(tmp_path, field, value, problem):
+    path, ones = tmp_path / "network.net", np.ones((4, 4), int)
+    ssm = DiagonalSSM(ones[0], ones[0], ones, ones, ones, ones, ones[0])
+    nodes = (GradedVec(4), Affine(ones), S5Block(ssm, Affine(ones), relu_out=False))
+    netx.write(path, Program(nodes, ("a", "b", "c")))
+    with h5py.File(path, "r+") as file:
+        _put(f"layer/{field}", value)(file)
+    with pytest.raises(UserError, match=rf"network\.net: layer/{field[0]}/fields.*{problem}"):
+        netx.read(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not hdf5", b"\x89HDF\r\n\x1a\n" + bytes(40)])

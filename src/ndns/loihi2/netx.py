@@ -14,7 +14,7 @@ import json
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import h5py
 import numpy as np
@@ -315,19 +315,31 @@ def _read_node(group: CheckedGroup) -> Node:
     unknown = set(fields.keys() if fields else []) - set(known)
     if unknown:
         raise group.error(sorted(unknown)[0], f"{kind} has no such field.")
+    types = get_type_hints(KINDS[kind])
+    values = {name: _read_field(fields, name, types[name]) for name in known if fields and name in fields}
     try:
-        return KINDS[kind](**{name: _read_field(fields, name) for name in known if fields and name in fields})
+        return KINDS[kind](**values)
     except (ValueError, TypeError, UserError) as error:
         raise group.error("fields", f"not a {kind}: {str(error).rstrip('.')}.") from None
 
 
-def _read_field(fields: CheckedGroup, name: str) -> Any:
+def _read_field(fields: CheckedGroup, name: str, hint: Any) -> Any:
+    """Return a field's value after checking that it is of the type, or one of the types, that its node declares."""
     if fields.is_group(name):
         inner = fields.group(name)
         if "kind" in inner:
-            return _read_node(inner)
-        return tuple(_read_node(inner.group(str(index))) for index in range(len(inner.keys())))
-    if fields.is_text(name):
-        return fields.text(name)
-    value = fields.array(name)
-    return value.item() if value.ndim == 0 else value
+            value = _read_node(inner)
+        else:
+            value = tuple(_read_node(inner.group(str(index))) for index in range(len(inner.keys())))
+    elif fields.is_text(name):
+        value = fields.text(name)
+    else:
+        array = fields.array(name)
+        value = array.item() if array.ndim == 0 else array
+    kinds = [kind if isinstance(kind, type) else type(kind) for kind in get_args(hint) or (hint,)]
+    if type(value) not in kinds:
+        names = " or ".join(dict.fromkeys(kind.__name__ for kind in kinds if kind is not type(None)))
+        raise fields.error(name, f"expected {names}, found {type(value).__name__}.")
+    if type(value) is int and abs(value) >= 1 << 31:
+        raise fields.error(name, f"{value} does not fit in 32 bits.")
+    return value
