@@ -22,6 +22,7 @@ from ndns.loihi2 import engine, netx
 from ndns.loihi2.denoiser import Denoiser, encode_clip
 from ndns.loihi2.nodes import Delta, Sigma, SigmaDelta, Synapse
 from ndns.loihi2.program import Program
+from ndns.loihi2.traffic import read_activity
 
 
 def _program() -> Program:
@@ -97,6 +98,12 @@ def test_mixture_gives_clips_manifest_and_activity(study):
         assert activity["synops_per_step"].dtype == np.int64
         assert activity["events"][0, 0] > 0
     assert sorted(path.name for path in out.iterdir()) == ["activity.npz", "clips", "manifest.csv"]
+
+
+def test_a_program_without_weights_has_an_activity_without_layers(study):
+    netx.write(study / "program.net", Program((Delta(33, 6), Sigma(33)), ("a", "b"), FrontEnd(n_fft=64, hop=16)))
+    with pytest.raises(UserError, match=r"activity\.npz: no layer's messages were counted"):
+        read_activity(_deploy(study) / "activity.npz", {})
 
 
 def test_jobs_and_repetitions_do_not_change_a_byte(study):
