@@ -4,6 +4,7 @@ import importlib.util
 import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import soundfile
@@ -110,6 +111,15 @@ def test_jobs_and_repetitions_do_not_change_a_byte(study):
     one, again, two = _deploy(study, "one"), _deploy(study, "again"), _deploy(study, "two", "--jobs", 2)
     for name in ("manifest.csv", "activity.npz", "clips/val_1.flac"):
         assert (one / name).read_bytes() == (again / name).read_bytes() == (two / name).read_bytes()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_clamped_delays_are_told_once_in_a_sentence(study, capfd, jobs):
+    with h5py.File(study / "program.net", "r+") as file:
+        file["layer/1/delay"][:] = 64
+    deploy_mixture(Job(study / "program.net", "engine", "lava-0.10"), study / "mix/val.csv", study / "out", jobs)
+    told = f"{study / 'program.net'}: layer/1/delay: 24 of 24 delays are above 62 and were clamped to it, as lava does."
+    assert [line for line in capfd.readouterr().err.splitlines() if "full scale" not in line] == [f"ndns: {told}"]
 
 
 def test_interrupted_run_goes_on_and_stale_clips_are_computed_again(study, monkeypatch):
