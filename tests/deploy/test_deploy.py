@@ -4,8 +4,10 @@ import importlib.util
 import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
+import soundfile
 from typer import Typer
 from typer.testing import CliRunner
 
@@ -21,6 +23,7 @@ from ndns.loihi2 import engine, netx
 from ndns.loihi2.denoiser import Denoiser, encode_clip
 from ndns.loihi2.nodes import Delta, Sigma, SigmaDelta, Synapse
 from ndns.loihi2.program import Program
+from ndns.loihi2.traffic import read_activity
 
 
 def _program() -> Program:
@@ -33,6 +36,13 @@ def _program() -> Program:
         Sigma(33),
     )
     return Program(nodes, ("input", "fc1", "hidden1", "fc2", "output"), FrontEnd(n_fft=64, hop=16))
+
+
+def _write_other(path: Path) -> None:
+    """Write a program that differs in the signs of its last weights."""
+    program = _program()
+    nodes = (*program.nodes[:3], Synapse(-program.nodes[3].weight), program.nodes[4])
+    netx.write(path, Program(nodes, program.names, program.front_end))
 
 
 @pytest.fixture
@@ -91,10 +101,25 @@ def test_mixture_gives_clips_manifest_and_activity(study):
     assert sorted(path.name for path in out.iterdir()) == ["activity.npz", "clips", "manifest.csv"]
 
 
+def test_a_program_without_weights_has_an_activity_without_layers(study):
+    netx.write(study / "program.net", Program((Delta(33, 6), Sigma(33)), ("a", "b"), FrontEnd(n_fft=64, hop=16)))
+    with pytest.raises(UserError, match=r"activity\.npz: no layer's messages were counted"):
+        read_activity(_deploy(study) / "activity.npz", {})
+
+
 def test_jobs_and_repetitions_do_not_change_a_byte(study):
     one, again, two = _deploy(study, "one"), _deploy(study, "again"), _deploy(study, "two", "--jobs", 2)
     for name in ("manifest.csv", "activity.npz", "clips/val_1.flac"):
         assert (one / name).read_bytes() == (again / name).read_bytes() == (two / name).read_bytes()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_clamped_delays_are_told_once_in_a_sentence(study, capfd, jobs):
+    with h5py.File(study / "program.net", "r+") as file:
+        file["layer/1/delay"][:] = 64
+    deploy_mixture(Job(study / "program.net", "engine", "lava-0.10"), study / "mix/val.csv", study / "out", jobs)
+    told = f"{study / 'program.net'}: layer/1/delay: 24 of 24 delays are above 62 and were clamped to it, as lava does."
+    assert [line for line in capfd.readouterr().err.splitlines() if "full scale" not in line] == [f"ndns: {told}"]
 
 
 def test_interrupted_run_goes_on_and_stale_clips_are_computed_again(study, monkeypatch):
@@ -129,9 +154,26 @@ def test_interrupted_run_goes_on_and_stale_clips_are_computed_again(study, monke
     assert changed.read_bytes() != kept
 
 
-def test_folder_of_recordings_of_any_rate(study):
-    import soundfile
+def test_a_clip_that_another_program_overwrote_is_computed_again(study, monkeypatch):
+    """Run A stops after its clips, run B of another program after writing a sound: A's clip is no longer A's."""
+    whole, table = _deploy(study, "whole"), study / "mix/val.csv"
+    _write_other(study / "other.net")
 
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for program, last in (("program.net", "gather"), ("other.net", "save_clip")):
+        with monkeypatch.context() as patch:
+            patch.setattr(clips_module, last, stop)
+            with pytest.raises(KeyboardInterrupt):
+                deploy_mixture(Job(study / program, "engine", "lava-0.10"), table, study / "out", 1)
+    assert (study / "out/clips/val_0.flac").read_bytes() != (whole / "clips/val_0.flac").read_bytes()
+    _deploy(study)
+    for name in ("manifest.csv", "activity.npz", "clips/val_0.flac"):
+        assert (study / "out" / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_folder_of_recordings_of_any_rate(study):
     tone = np.sin(np.arange(4410) * 0.1)
     (study / "in/deep").mkdir(parents=True)
     soundfile.write(study / "in/a.wav", np.stack([tone, tone], 1) * 0.3, 44_100)
@@ -168,9 +210,7 @@ def test_what_another_program_or_mode_denoised_is_never_kept_as_this_ones(study)
     write_pcm16(study / "in/a.wav", np.random.default_rng(0).integers(-3000, 3000, 800).astype(np.int16))
     first = (study / "program.net", "--audio", study / "in", "--out", study / "out")
     _run(*first)
-    nodes = _program().nodes
-    nodes = (*nodes[:3], Synapse(-nodes[3].weight), nodes[4])
-    netx.write(study / "other.net", Program(nodes, _program().names, _program().front_end))
+    _write_other(study / "other.net")
     before = (study / "out/a.wav").read_bytes()
     for other in ((study / "other.net", *first[1:]), (*first, "--mode", "chip24")):
         with pytest.raises(UserError, match=r"a\.wav: is not known to come from .*choose another --out or delete"):
@@ -178,6 +218,25 @@ def test_what_another_program_or_mode_denoised_is_never_kept_as_this_ones(study)
     assert (study / "out/a.wav").read_bytes() == before
     _run(study / "other.net", "--audio", study / "in", "--out", study / "more")
     assert (study / "more/a.wav").read_bytes() != before
+
+
+def test_a_recording_that_changed_is_denoised_again_and_no_other(study):
+    first, changed = np.random.default_rng(0).integers(-3000, 3000, (2, 800)).astype(np.int16)
+    arguments = (study / "program.net", "--audio", study / "in", "--out", study / "out")
+    other = "deep/ö b.wav"
+    for name in ("a.wav", other):
+        write_pcm16(study / "in" / name, first)
+    _run(*arguments)
+    kept = (study / "out" / other).stat().st_mtime_ns
+    for pcm in (changed, first, first):
+        write_pcm16(study / "in/a.wav", pcm)
+        _run(*arguments)
+        expected, _ = limit_to_pcm16(Denoiser(_program()).denoise(pcm / 32768))
+        np.testing.assert_array_equal(read_pcm16(study / "out/a.wav"), expected)
+    before = (study / "out/a.wav").stat().st_mtime_ns
+    _run(*arguments)
+    assert (study / "out/a.wav").stat().st_mtime_ns == before
+    assert (study / "out" / other).stat().st_mtime_ns == kept
 
 
 def test_samples_beyond_full_scale_are_counted_aloud(study, capsys):
@@ -238,10 +297,16 @@ def test_wrong_input_gets_a_sentence(study):
     np.save(study / "float.npy", np.zeros((33, 3)))
     np.save(study / "narrow.npy", np.zeros((32, 3), int))
     np.save(study / "object.npy", np.array([{}], dtype=object), allow_pickle=True)
+    (study / "zip.npy").write_bytes(b"PK\x03\x04")
+    whole = (study / "narrow.npy").read_bytes()
+    (study / "huge.npy").write_bytes(whole.replace(b"(32, 3), }     ", b"(32, 3000000000000), }"))
+    (study / "header.npy").write_bytes(whole.replace(b"(32, 3)", b"((32, 3"))
     (study / "empty").mkdir()
     (study / "twice").mkdir()
     for name in ("a.wav", "a.flac"):
         write_pcm16(study / "twice" / name, np.zeros(400, np.int16))
+    (study / "scaled").mkdir()
+    soundfile.write(study / "scaled/a.wav", np.full(400, 3000.0), 16_000, subtype="FLOAT")
     write_csv(study / "mix/double.csv", [{"clip": "a", "noisy": "n"}] * 2, ["clip", "noisy"])
     write_csv(study / "mix/path.csv", [{"clip": "../a", "noisy": "n"}], ["clip", "noisy"])
     write_csv(study / "mix/none.csv", [], ["clip", "noisy"])
@@ -254,12 +319,20 @@ def test_wrong_input_gets_a_sentence(study):
         ((program, "--input", study / "float.npy", "--output", out), "array of integers"),
         ((program, "--input", study / "narrow.npy", "--output", out), "has 32 bins, the program takes 33"),
         ((program, "--input", study / "object.npy", "--output", out), r"object\.npy: not an \.npy file of numbers"),
+        *(
+            (
+                (program, "--input", study / f"{name}.npy", "--output", out),
+                rf"{name}\.npy: not an \.npy file of numbers",
+            )
+            for name in ("zip", "huge", "header")
+        ),
         ((program, "--input", study / "gone.npy", "--output", out), r"gone\.npy: no such file"),
         ((study / "gone.net", "--input", study / "narrow.npy", "--output", out), r"gone\.net: no such file"),
         ((program, "--audio", study / "gone", "--out", out), "gone: no such folder"),
         ((program, "--audio", study / "empty", "--out", out), "holds no recordings"),
         ((program, "--audio", study / "twice", "--out", out), "same name up to the suffix"),
         ((program, "--audio", study / "twice", "--out", study / "twice"), "choose another"),
+        ((program, "--audio", study / "scaled", "--out", out), r"scaled/a\.wav: samples reach 3000; full scale is 1"),
         ((program, "--mix", study / "mix/double.csv", "--out", out), "occurs twice"),
         ((program, "--mix", study / "mix/path.csv", "--out", out), "not a plain name"),
         ((program, "--mix", study / "mix/none.csv", "--out", out), "holds no clips"),

@@ -15,6 +15,9 @@ from ndns.loihi2.cores import Placement, Population, Projection, picture, place,
 from ndns.loihi2.cores_layout import stored_bits
 from ndns.loihi2.cores_placement import finish
 from ndns.loihi2.nodes import Affine, CubaLIF, Delta, DiagonalSSM, S5Block, Sigma, SigmaDelta, Synapse
+from ndns.loihi2.nodes.graded import GradedVec
+from ndns.loihi2.nodes.product import ProdNeuron
+from ndns.loihi2.nodes.rf import RF
 from ndns.loihi2.program import Program
 from ndns.loihi2.traffic import sends, worst_case
 
@@ -241,6 +244,32 @@ def test_populations_of_nodes_with_weights_of_their_own():
 def test_a_synapse_at_the_end_is_refused():
     with pytest.raises(UserError, match="ends in a synapse"):
         populations(Program((Delta(2, 6), Synapse(np.ones((3, 2), np.int64))), ("input", "fc")))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "problem"),
+    [
+        ((Synapse(np.ones((2, 2), int)),), r"weights come before those of 'n2'; neurons must stand between"),
+        ((Affine(np.ones((2, 2), int)), SigmaDelta(2, 6)), r"weights come before those of 'n2'"),
+        ((RF(1, 9, 9, 9),), r"'n2': neurons that take several values \(RF\) cannot be placed"),
+        ((ProdNeuron(1),), r"\(ProdNeuron\) cannot be placed"),
+    ],
+)
+def test_nodes_that_cannot_be_placed_are_refused(nodes, problem):
+    whole = (Delta(3, 6), Synapse(np.ones((2, 3), int)), *nodes)
+    with pytest.raises(UserError, match=problem):
+        populations(Program(whole, tuple(f"n{index}" for index in range(len(whole)))))
+
+
+def test_recurrence_stays_where_two_nodes_share_their_neurons():
+    ones = np.ones((3, 3), np.int64)
+    nodes = (Synapse(ones), CubaLIF(3, 10, recurrent=ones), GradedVec(3), Synapse(ones), Sigma(3))
+    program = Program(nodes, ("fc1", "lif", "graded", "fc2", "output"))
+    network = populations(program)
+    assert [[q.source for q in p.inputs] for p in network] == [[], ["frames", "graded"], ["graded"]]
+    shares, events = sends(network, worst_case(program))
+    placement = place(network, shares, events, DAVIES.at("value"), DAVIES.barrier, "cores")
+    assert [core.axons_in for core in placement.cores] == [0, 6, 3]
 
 
 def test_recut_gives_the_cores_asked_for():

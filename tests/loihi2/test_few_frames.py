@@ -1,12 +1,16 @@
 """The compiled ways of a stream's few frames against NumPy's of many: same integers, same meters."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ndns.audio.level import Level
+from ndns.loihi2.equality.s5 import WIDTH, draw_affine, draw_ssm
 from ndns.loihi2.nodes.matrix import FEW_STEPS, WHOLE_ABOVE, Matrix
-from ndns.loihi2.nodes.s5_block import Affine
+from ndns.loihi2.nodes.s5_block import Affine, S5Block
 from ndns.loihi2.program import Program
 
 QUICK = settings(max_examples=40, deadline=None)
@@ -46,6 +50,23 @@ def test_a_layer_frame_by_frame_is_the_layer(seed, rows, columns, kept, relu, sh
     np.testing.assert_array_equal(np.concatenate(found, axis=1), expected)
     assert {key: int(value[0]) for key, value in single.items()} == {key: int(value[0]) for key, value in whole.items()}
     assert single["overflow"] > 0 or np.abs(expected).max() < 2**15
+
+
+@pytest.mark.parametrize("field", ["b_exp", "c_exp", "d_exp", "gate"])
+def test_a_shift_beyond_63_leaves_the_sign_alone_either_way(field):
+    """A processor takes a shift by 64 for one by 0."""
+    rng = np.random.default_rng(3)
+    ssm = draw_ssm(rng, diagonal=False, wide=False, relu=True)
+    gate = draw_affine(rng, WIDTH, WIDTH, x_exp=ssm.y_exp)
+    if field == "gate":
+        block = S5Block(ssm, replace(gate, w_exp=70))
+    else:
+        block = S5Block(replace(ssm, **{field: 70}), gate)
+    x = rng.integers(-900, 900, (1, 3 * FEW_STEPS, WIDTH)).astype(np.int32)
+    state = block.init(1)
+    frames = np.concatenate([block.run(state, x[:, t : t + 1]) for t in range(x.shape[1])], axis=1)
+    np.testing.assert_array_equal(frames, block.run(block.init(1), x))
+    assert len(np.unique(frames)) > 20
 
 
 @QUICK

@@ -16,6 +16,7 @@ from ndns.config import FrontEnd
 from ndns.errors import UserError
 from ndns.loihi2 import engine, netx
 from ndns.loihi2.nodes import Affine, CubaLIF, Delta, DiagonalSSM, S5Block, ScaledSynapse, Sigma, SigmaDelta, Synapse
+from ndns.loihi2.nodes.graded import GradedVec
 from ndns.loihi2.program import Program
 
 
@@ -63,6 +64,33 @@ def test_nodes_that_netx_cannot_say_are_kept_too(tmp_path, spectra_like):
     assert _equal(again, program)
     assert again.nodes[2].activation == "unit"
     np.testing.assert_array_equal(engine.run(again, x), engine.run(program, x))
+
+
+@pytest.mark.parametrize(("weight", "vth"), [(255, 6), (-255, 6), (-256, 1 << 18)])
+def test_every_program_that_can_be_written_can_be_read(tmp_path, weight, vth):
+    matrix = np.full((4, 6), weight)
+    nodes = (Delta(6, vth), Synapse(matrix), SigmaDelta(4, vth), Synapse(matrix.T), Sigma(6))
+    program = Program(nodes, tuple("abcde"), offset=np.float32(0.25), mask_delay=8, input_exp=16, output_exp=30)
+    netx.write(tmp_path / "p.net", program)
+    again, x = netx.read(tmp_path / "p.net"), np.random.default_rng(0).integers(-(2**19), 2**19, (6, 40))
+    assert _equal(again, program)
+    assert netx.in_netx_words(program) == (weight % 2 == 0)  # lava would drop the last bit of an odd weight beyond 127
+    np.testing.assert_array_equal(engine.run(again, x), engine.run(program, x))
+    assert np.count_nonzero(engine.run(program, x)) > 0
+
+
+@pytest.mark.parametrize(
+    "settings", [{"mask_delay": 9}, {"mask_delay": -1}, {"input_exp": 17}, {"output_exp": 2.5}, {"offset": np.nan}]
+)
+def test_settings_that_no_file_may_have_are_refused_at_once(settings):
+    with pytest.raises(UserError, match=f"the program's {next(iter(settings))} "):
+        Program((Delta(2, 6), Sigma(2)), ("a", "b"), **settings)
+
+
+def test_biases_that_are_no_integers_of_16_bits_are_refused():
+    for bias, problem in ((np.array([0.5, 1]), "must be 2 integers"), (np.array([0, 1 << 15]), "16 bits")):
+        with pytest.raises(ValueError, match=problem):
+            SigmaDelta(2, 6, bias=bias)
 
 
 def test_released_network_gets_the_challenge_values(released):
@@ -150,7 +178,7 @@ ODD = np.full((14, 9), 131)
         (_attribute(b"{"), "attribute ndns:", "not this project's"),
         (_attribute(7), "attribute ndns:", "not this project's"),
         (_described(format=2), "attribute ndns:", "format is not 1"),
-        (_described(mask_delay=99), "attribute ndns:", "mask_delay must be"),
+        (_described(mask_delay=99), "the program's mask_delay", "from 0 to 8, got 99"),
         (_described(front_end={"n_fft": 100}), "attribute ndns:", "must be a multiple"),
         (_described(colour="red"), "attribute ndns:", "unknown key 'colour'"),
         (_described(names=["a"]), "", "each needs one"),
@@ -171,8 +199,10 @@ def test_wrong_files_get_a_sentence_with_file_and_dataset(random_sdnn, tmp_path,
     ("field", "value", "problem"),
     [
         ("kind", b"Launcher", "'Launcher' is not one of"),
-        ("fields/size", -3.5, "size must be an integer"),
-        ("fields/vth", 1 << 40, "vth must be an integer"),
+        ("fields/size", -3, "size must be an integer"),
+        ("fields/size", 3.5, r"layer/1/fields/size: expected int, found float"),
+        ("fields/vth", 1 << 30, "vth must be an integer"),
+        ("fields/vth", 1 << 40, "does not fit in 32 bits"),
         ("fields/activation", b"tanh", "not relu or unit"),
         ("fields/colour", 1, "has no such field"),
     ],
@@ -184,6 +214,33 @@ def test_wrong_own_nodes_get_a_sentence(tmp_path, field, value, problem):
         _put(f"layer/1/{field}", value)(file)
     with pytest.raises(UserError, match=problem):
         engine.run(netx.read(path), np.zeros((3, 2), int))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "problem"),
+    [
+        ("0/fields/size", [4, 4], "expected int, found ndarray"),
+        ("0/fields/vth", b"text", "expected int, found str"),
+        ("1/fields/w_exp", 2.5, "expected int, found float"),
+        ("1/fields/relu", 1, "expected bool, found int"),
+        ("1/fields/y_exp", 99, r"x_exp \+ w_exp - y_exp must be at least -32"),
+        ("1/fields/message_bits", 1 << 30, "message_bits must be within 2 and 32"),
+        ("2/fields/ssm/fields/b_exp", -99, r"u_exp \+ b_exp - x_exp must be at least -32"),
+        ("2/fields/ssm/fields/a_bits", 0, "a_bits must be within 2 and 32"),
+        ("2/fields/ssm/fields/d", 1, "expected ndarray, found int"),
+        ("2/fields/relu_out", [True, True], "expected bool, found ndarray"),
+        ("2/fields/gate", b"text", "expected Affine, found str"),
+    ],
+)
+def test_fields_of_the_wrong_type_or_size_get_a_sentence(tmp_path, field, value, problem):
+    path, ones = tmp_path / "network.net", np.ones((4, 4), int)
+    ssm = DiagonalSSM(ones[0], ones[0], ones, ones, ones, ones, ones[0])
+    nodes = (GradedVec(4), Affine(ones), S5Block(ssm, Affine(ones), relu_out=False))
+    netx.write(path, Program(nodes, ("a", "b", "c")))
+    with h5py.File(path, "r+") as file:
+        _put(f"layer/{field}", value)(file)
+    with pytest.raises(UserError, match=rf"network\.net: layer/{field[0]}/fields.*{problem}"):
+        netx.read(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not hdf5", b"\x89HDF\r\n\x1a\n" + bytes(40)])

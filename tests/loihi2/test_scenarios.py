@@ -54,6 +54,26 @@ def test_a_file_of_ones_own(tmp_path):
         scenarios.load(str(path.with_name("less.yaml")))
 
 
+def test_steps_without_time_and_constants_without_end_are_refused(tmp_path):
+    values = yaml.safe_load((scenarios.FOLDER / "scaled.yaml").read_text(encoding="utf-8"))
+    barrier = values["barrier"] | {"seconds": [0 for _ in values["barrier"]["tiles"]]}
+    nothing = {"value": 0, "source": "for the test", "trust": "assumed"}
+    cases = {
+        "idle": (
+            {"barrier": barrier, "neuron_update_s": nothing},
+            r"idle\.yaml.*barrier.seconds: a step could take no time",
+        ),
+        "endless": ({"synop_s": nothing | {"value": float("inf")}}, r"endless\.yaml.*synop_s.*finite"),
+    }
+    for name, (changes, problem) in cases.items():
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(values | changes), encoding="utf-8")
+        with pytest.raises(UserError, match=problem):
+            scenarios.load(str(tmp_path / f"{name}.yaml"))
+    for name, change in (("barrier", barrier), ("neuron_update_s", nothing)):
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(values | {name: change}), encoding="utf-8")
+        assert all(row["value"] > 0 for row in published.table([str(tmp_path / f"{name}.yaml")]))
+
+
 def test_unknown_name_is_refused():
     with pytest.raises(UserError, match="no scenario 'loihi3'; use one of davies2018, fitted, sanafe, scaled"):
         scenarios.load("loihi3")

@@ -278,13 +278,27 @@ def test_activity_is_read_and_split_by_clip(tmp_path):
     ("changes", "message"),
     [
         ({"synops": None}, "the array 'synops' is missing"),
-        ({"steps": np.array([0, 0]), "events_per_step": np.zeros((2, 0))}, "holds no steps"),
+        ({"steps": np.array([0, 0]), "events_per_step": np.zeros((2, 0), int)}, "holds no steps"),
         ({"clips": np.array(["x"])}, "names 1 clips and has steps of 2"),
         ({"steps": np.array([2, 2])}, r"events_per_step has the shape \(2, 3\)"),
         ({"events": np.array([[3, 0], [1, 3]])}, "events and events_per_step contradict"),
         ({"events_per_neuron_a": np.array([1, 1])}, "events_per_neuron_a and events_per_step contradict"),
         ({"layers": np.array(["a", "c"])}, r"holds the layers \['a', 'c'\], but the program has \['a', 'b'\]"),
         ({"layers": np.array(["a", "b"], object)}, "not an activity file"),
+        ({"layers": np.array("ab")}, r"layers must be 1-dimensional texts, got <U2 \(\)"),
+        ({"clips": np.array([1, 2])}, "clips must be 1-dimensional texts"),
+        ({"steps": np.array([2.0, 1.0])}, "steps must be 1-dimensional integers of at least 0"),
+        ({"events": np.array([3, 2])}, r"events must be 2-dimensional .* got int64 \(2,\)"),
+        ({"events_per_step": np.array([[1, 2.4, 1], [0, 0, 2]])}, "events_per_step must be 2-dimensional integers"),
+        (
+            {"synops_per_step": np.array([["2", "4", "2"], ["0", "0", "2"]])},
+            "synops_per_step must be 2-dimensional integers",
+        ),
+        ({"events_per_step": np.array([[1, 2, 1], [-1, 1, 2]])}, "events_per_step must be .* at least 0"),
+        (
+            {"events_per_neuron_a": np.array([5, -1])},
+            "events_per_neuron_a must be 1-dimensional integers of at least 0",
+        ),
     ],
 )
 def test_wrong_activity_is_refused(tmp_path, changes, message):
@@ -292,8 +306,19 @@ def test_wrong_activity_is_refused(tmp_path, changes, message):
         read_activity(write(tmp_path / "a.npz", **changes), {"a": 2, "b": 4})
 
 
+def test_damaged_activity_is_refused(tmp_path):
+    path = write(tmp_path / "a.npz")
+    whole = path.read_bytes()
+    at = whole.index(b"\x93NUMPY", len(whole) // 2)
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    for content in (whole[:-200], whole[:at] + b"\0" + whole[at + 1 :], b"", (tmp_path / "array.npy").read_bytes()):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=r"a\.npz: not an activity file"):
+            read_activity(path)
+
+
 def test_activity_of_nothing_is_refused(tmp_path):
-    empty = {"layers": np.array([], "U1"), "events": np.zeros((2, 0)), "events_per_step": np.zeros((0, 3))}
+    empty = {"layers": np.array([], "U1"), "events": np.zeros((2, 0), int), "events_per_step": np.zeros((0, 3), int)}
     with pytest.raises(UserError, match="no layer's messages were counted"):
         read_activity(write(tmp_path / "a.npz", **empty), {})
 

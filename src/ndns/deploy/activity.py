@@ -18,7 +18,7 @@ def save_clip(path: Path, activity: Activity) -> None:
     with atomic_path(path) as temporary:
         np.savez_compressed(
             temporary,
-            layers=np.array(activity.layers),
+            layers=np.array(activity.layers, str),
             events=activity.events_per_step.sum(axis=1, dtype=np.int64),
             synops=activity.synops_per_step.sum(axis=1, dtype=np.int64),
             **{key: getattr(activity, key) for key in (*PER_CLIP[2:], *PER_STEP)},

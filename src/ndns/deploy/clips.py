@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+import warnings
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ def deploy_mixture(job: Job, manifest: Path, folder: Path, jobs: int) -> None:
         seen.add(clip)
     if not rows:
         raise UserError(f"{manifest}: holds no clips.")
-    program = netx.read(job.program)
+    program = netx.read_aloud(job.program)
     framing(program)
     runner(job.backend, mode_named(job.mode))
     if job.backend != "engine":
@@ -112,7 +113,9 @@ _PROGRAM: Program
 
 def _start(job: Job) -> None:
     global _JOB, _PROGRAM
-    _JOB, _PROGRAM = job, netx.read(job.program)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # once told is enough
+        _JOB, _PROGRAM = job, netx.read(job.program)
 
 
 def _start_worker(job: Job) -> None:
@@ -132,6 +135,7 @@ def _deploy_clip(task: tuple[str, Path, Path, str]) -> None:
     done, sound = _stamp_file(folder, clip), folder / "clips" / f"{clip}.flac"
     if done.is_file() and sound.is_file() and done.read_text().split()[:1] == [stamp]:
         return
+    done.unlink(missing_ok=True)  # what it vouches for is overwritten before the new one is there
     denoised, activity = denoise_clip(_PROGRAM, pcm / 32768, _JOB.backend, _JOB.mode)
     samples, limited = limit_to_pcm16(denoised)
     write_pcm16(sound, samples)

@@ -1,7 +1,7 @@
 """What a program asks of a chip: populations of neurons, the synapses into them, and how many words these take."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -85,7 +85,7 @@ def populations(program: Program, chip: Limits | None = None) -> tuple[Populatio
     starts with weights gets the population `frames` before them.
 
     Raises:
-        UserError: the program ends in a synapse.
+        UserError: a synapse has no neurons after it, or a neuron takes several values (RF, RFZero, ProdNeuron).
     """
     chip = chip or limits()
     found: list[Population] = []
@@ -93,12 +93,19 @@ def populations(program: Program, chip: Limits | None = None) -> tuple[Populatio
     if isinstance(program.nodes[0], Synapse | Affine | DiagonalSSM | S5Block):
         found.append(Population("frames", program.shape_in, chip.state_variable_bytes))
     for name, node in zip(program.names, program.nodes, strict=True):
+        if waiting is not None and isinstance(node, Synapse | Affine | DiagonalSSM | S5Block):
+            raise UserError(
+                f"weights come before those of {name!r}; neurons must stand between to place them on cores."
+            )
         if isinstance(node, Synapse):
             waiting = node
             continue
         if isinstance(node, Affine | DiagonalSSM | S5Block):
             found.extend(_weighted(name, node, found[-1].name, chip))
             continue
+        if node.shape_in != node.shape_out:
+            kind = type(node).__name__
+            raise UserError(f"{name!r}: neurons that take several values ({kind}) cannot be placed on cores.")
         state = chip.state_variable_bytes * sum(array.shape == (1, node.shape_out) for array in node.init(1).values())
         inputs: tuple[Projection, ...] = ()
         if waiting is not None:
@@ -108,7 +115,8 @@ def populations(program: Program, chip: Limits | None = None) -> tuple[Populatio
             inputs = (Projection(found[-1].name, waiting.weight != 0, bits, chip.delay_bits if delays else 0),)
         elif found and found[-1].neurons == node.shape_out:
             last = found.pop()
-            state, inputs = state + last.state_bytes, last.inputs
+            state += last.state_bytes
+            inputs = tuple(replace(one, source=name) if one.source == last.name else one for one in last.inputs)
         if getattr(node, "recurrent", None) is not None:
             inputs += (Projection(name, node.recurrent != 0, stored_bits(node.recurrent)),)
         found.append(Population(name, node.shape_out, state, inputs))

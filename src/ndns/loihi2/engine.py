@@ -160,8 +160,9 @@ class Recorder:
         """Run integers `(bin, step)`, return int32 `(bin, step)`."""
         counts: list[tuple[np.ndarray, np.ndarray]] = []
         out = self.stream.run(x.T[None], counts)[0].T
-        self._events.append(np.array([events[0] for events, _ in counts]))
-        self._synops.append(np.array([synops[0] for _, synops in counts]))
+        shape = len(self._names), x.shape[1]
+        self._events.append(np.array([events[0] for events, _ in counts], np.int64).reshape(shape))
+        self._synops.append(np.array([synops[0] for _, synops in counts], np.int64).reshape(shape))
         return out
 
     def activity(self) -> Activity:

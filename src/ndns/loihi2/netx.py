@@ -14,7 +14,7 @@ import json
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import h5py
 import numpy as np
@@ -25,12 +25,12 @@ from ndns.files import atomic_path
 from ndns.loihi2.hdf5 import CheckedGroup, open_checked
 from ndns.loihi2.nodes import KINDS, Delta, Node, Sigma, SigmaDelta, Synapse
 from ndns.loihi2.nodes.synapse import MAX_DELAY
-from ndns.loihi2.program import LARGEST, Program
+from ndns.loihi2.program import Program
 
 LARGE = 1000
 """Values from which on an array is stored compressed."""
 FORMAT = 1
-MAX_VTH = (1 << 18) - 1
+MAX_VTH = 1 << 18
 OPTIONAL = {"input_exp": 6, "output_exp": 18, "mask_kind": "relu", "level": "none", "names": None}
 
 
@@ -103,7 +103,7 @@ def _fill(file: h5py.File, program: Program) -> None:
     settings = {
         "format": FORMAT,
         "front_end": program.front_end.model_dump(),
-        "offset": program.offset,
+        "offset": float(program.offset),
         "mask_delay": program.mask_delay,
     } | {key: value for key, value in values.items() if value != OPTIONAL[key]}
     file.attrs["ndns"] = np.bytes_(json.dumps(settings, sort_keys=True).encode("ascii"))
@@ -179,9 +179,13 @@ def _weight(layer: CheckedGroup, size: int, size_in: int) -> np.ndarray:
         weight = weight.reshape(size, size_in)
     if weight.shape != (size, size_in):
         raise layer.error("weight", f"expected the shape ({size}, {size_in}), found {weight.shape}.")
-    if (weight % 2).any() and (weight.min() < -128 or weight.max() > 127):
+    if _loses_a_bit(weight):
         raise layer.error("weight", "odd weights beyond [-128, 127] lose their lowest bit on the chip; use even ones.")
     return weight
+
+
+def _loses_a_bit(weight: np.ndarray) -> bool:
+    return bool((weight % 2).any()) and (weight.min() < -128 or weight.max() > 127)
 
 
 def _delay(layer: CheckedGroup, size: int, size_in: int) -> np.ndarray | None:
@@ -215,11 +219,6 @@ def _settings(path: Path, raw: object) -> dict[str, Any]:
         if unknown:
             raise ValueError(f"unknown key {sorted(unknown)[0]!r}")
         values = OPTIONAL | values | {"front_end": FrontEnd(**values["front_end"]), "offset": float(values["offset"])}
-        for key, high in LARGEST.items():
-            if not isinstance(values[key], int) or not 0 <= values[key] <= high:
-                raise ValueError(f"{key} must be an integer from 0 to {high}")
-        if not np.isfinite(values["offset"]):
-            raise ValueError("offset is not finite")
         if values["names"] is not None and not all(isinstance(name, str) for name in values["names"]):
             raise ValueError("names must be texts")
         return values
@@ -235,8 +234,9 @@ def _grouped(nodes: tuple[Node, ...]) -> list[list[Node]]:
     for index, node in enumerate(nodes):
         last = index == len(nodes) - 1
         joins = (isinstance(node, SigmaDelta) and _plain(node)) or (isinstance(node, Sigma) and last)
-        if sdnn and joins and len(layers[-1]) == 1 and type(layers[-1][0]) is Synapse:
-            layers[-1].append(node)
+        before = layers[-1] if layers else []
+        if sdnn and joins and len(before) == 1 and type(before[0]) is Synapse and not _loses_a_bit(before[0].weight):
+            before.append(node)
         else:
             layers.append([node])
     return layers
@@ -315,19 +315,31 @@ def _read_node(group: CheckedGroup) -> Node:
     unknown = set(fields.keys() if fields else []) - set(known)
     if unknown:
         raise group.error(sorted(unknown)[0], f"{kind} has no such field.")
+    types = get_type_hints(KINDS[kind])
+    values = {name: _read_field(fields, name, types[name]) for name in known if fields and name in fields}
     try:
-        return KINDS[kind](**{name: _read_field(fields, name) for name in known if fields and name in fields})
+        return KINDS[kind](**values)
     except (ValueError, TypeError, UserError) as error:
         raise group.error("fields", f"not a {kind}: {str(error).rstrip('.')}.") from None
 
 
-def _read_field(fields: CheckedGroup, name: str) -> Any:
+def _read_field(fields: CheckedGroup, name: str, hint: Any) -> Any:
+    """Return a field's value after checking that it is of the type, or one of the types, that its node declares."""
     if fields.is_group(name):
         inner = fields.group(name)
         if "kind" in inner:
-            return _read_node(inner)
-        return tuple(_read_node(inner.group(str(index))) for index in range(len(inner.keys())))
-    if fields.is_text(name):
-        return fields.text(name)
-    value = fields.array(name)
-    return value.item() if value.ndim == 0 else value
+            value = _read_node(inner)
+        else:
+            value = tuple(_read_node(inner.group(str(index))) for index in range(len(inner.keys())))
+    elif fields.is_text(name):
+        value = fields.text(name)
+    else:
+        array = fields.array(name)
+        value = array.item() if array.ndim == 0 else array
+    kinds = [kind if isinstance(kind, type) else type(kind) for kind in get_args(hint) or (hint,)]
+    if type(value) not in kinds:
+        names = " or ".join(dict.fromkeys(kind.__name__ for kind in kinds if kind is not type(None)))
+        raise fields.error(name, f"expected {names}, found {type(value).__name__}.")
+    if type(value) is int and abs(value) >= 1 << 31:
+        raise fields.error(name, f"{value} does not fit in 32 bits.")
+    return value

@@ -63,7 +63,8 @@ class Program:
         mask_kind: `relu` for `relu(v + 1)`, `sigmoid` for the table of `ndns.loihi2.nodes.s5_block.integer_sigmoid`.
 
     Raises:
-        UserError: the widths of two neighbours differ, or names do not match nodes.
+        UserError: the widths of two neighbours differ, names do not match nodes, or a number is out of its range
+            (`LARGEST`).
     """
 
     nodes: tuple[Node, ...]
@@ -83,6 +84,12 @@ class Program:
             raise UserError(
                 f"the program has {len(self.nodes)} nodes but the names {list(self.names)}; each needs one."
             )
+        for key, high in LARGEST.items():
+            value = getattr(self, key)
+            if not isinstance(value, int) or not 0 <= value <= high:
+                raise UserError(f"the program's {key} must be an integer from 0 to {high}, got {value!r}.")
+        if not np.isfinite(self.offset):
+            raise UserError(f"the program's offset is {self.offset}; it must be finite.")
         if self.mask_kind not in MASKS:
             raise UserError(f"the program's mask {self.mask_kind!r} is not one of {', '.join(MASKS)}.")
         if self.level not in LEVELS:

@@ -1,5 +1,7 @@
 """What a network did, and what that means for each core and link of a placement."""
 
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -15,6 +17,9 @@ from ndns.loihi2.program import Program
 
 NEURONS = "events_per_neuron_"
 """Prefix of the optional arrays `(neuron,)` in `activity.npz`: messages that each neuron of a layer sent in the run."""
+NAMES = ("layers", "clips")
+AXES = {"layers": 1, "clips": 1, "steps": 1, "events": 2, "synops": 2, "events_per_step": 2, "synops_per_step": 2}
+"""How many axes each array of `activity.npz` has; all but `NAMES` are counts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,18 +90,26 @@ def read_activity(path: str | Path, layers: Mapping[str, int] | None = None) -> 
         layers: neurons of the program's sending layers by name, in order; checked if given.
 
     Raises:
-        UserError: no such file, an array is missing, or arrays contradict one another or the program.
+        UserError: no such file or a damaged one, an array is missing or of another kind, or arrays contradict one
+            another or the program.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run `ndns deploy` first.") from None
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path}: not an activity file ({' '.join(str(error).split())}).") from None
-    for key in ("layers", "clips", "steps", "events", "synops", "events_per_step", "synops_per_step"):
+    for key, axes in (AXES | {key: 1 for key in arrays if key.startswith(NEURONS)}).items():
         if key not in arrays:
             raise UserError(f"{path}: the array {key!r} is missing; run `ndns deploy` again.")
+        found, kinds = arrays[key], "U" if key in NAMES else "iu"
+        if found.ndim != axes or found.dtype.kind not in kinds or (kinds == "iu" and found.min(initial=0) < 0):
+            wanted = "texts" if kinds == "U" else "integers of at least 0"
+            raise UserError(
+                f"{path}: {key} must be {axes}-dimensional {wanted}, got {found.dtype} {found.shape}; "
+                "run `ndns deploy` again."
+            )
     names = tuple(str(name) for name in arrays["layers"])
     neurons = {name: arrays[NEURONS + name] for name in names if NEURONS + name in arrays}
     clips = tuple(str(name) for name in arrays["clips"])

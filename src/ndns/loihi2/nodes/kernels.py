@@ -33,7 +33,7 @@ def _interpolated(x, x_exp, table, one):
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def _shifted(value, count):
-    return value >> count if count >= 0 else value << -count
+    return value >> min(count, 63) if count >= 0 else value << -count  # processors take a count of 64 for 0
 
 
 @numba.njit(cache=True, nogil=True, inline="always")

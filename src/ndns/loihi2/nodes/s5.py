@@ -16,6 +16,9 @@ from ndns.loihi2.nodes.base import LAVA, Mode, State, meter_of, meters
 from ndns.loihi2.nodes.kernels import clipped, recur
 from ndns.loihi2.nodes.matrix import Matrix
 
+FARTHEST_LEFT = 32
+"""Binary digits by which a sum may be shifted to the left: farther, all but 0 is beyond the widest range."""
+
 
 @dataclass(frozen=True, eq=False)
 class DiagonalSSM:
@@ -83,6 +86,9 @@ class DiagonalSSM:
         width = np.shape(self.b_re)[-1] if np.ndim(self.b_re) else 0
         b_shape, c_shape = (states, states) if diagonal else ((states[0], width), (width, states[0]))
         rows = (width,)
+        check_widths("DiagonalSSM", self, "a_bits", "weight_bits", "state_bits", "message_bits")
+        for into, by, out in (("u", "b", "x"), ("x", "c", "y"), ("u", "d", "y")):
+            check_shift("DiagonalSSM", self, f"{into}_exp", f"{by}_exp", f"{out}_exp")
         if self.d is None:
             object.__setattr__(self, "d", np.zeros(rows, np.int64))
         for name, shape, bits in (
@@ -95,8 +101,6 @@ class DiagonalSSM:
             object.__setattr__(self, name, integers("DiagonalSSM", name, value, shape, bits))
         if not 0 <= self.a_exp <= 30:
             raise UserError(f"DiagonalSSM: a_exp must be within 0 and 30, got {self.a_exp}.")
-        if not 2 <= self.state_bits <= 32 or not 2 <= self.message_bits <= 32:
-            raise UserError("DiagonalSSM: state_bits and message_bits must be within 2 and 32.")
 
     @property
     def shape_in(self) -> int:
@@ -197,6 +201,28 @@ def integers(node: str, name: str, value: np.ndarray, shape: tuple[int, ...], bi
     if array.size and (array.min() < -high - 1 or array.max() > high):
         raise UserError(f"{node}: {name} must fit in {bits} bits, got {array.min()} to {array.max()}.")
     return np.ascontiguousarray(array, np.int64)
+
+
+def check_widths(name: str, node: object, *fields: str) -> None:
+    """Check the widths of a node.
+
+    Raises:
+        UserError: one is not within 2 and 32 bits; names `name` and the field.
+    """
+    for field in fields:
+        if not 2 <= getattr(node, field) <= 32:
+            raise UserError(f"{name}: {field} must be within 2 and 32, got {getattr(node, field)}.")
+
+
+def check_shift(name: str, node: object, into: str, by: str, out: str) -> None:
+    """Check the exponents of a node's input, weights and output against one another.
+
+    Raises:
+        UserError: sums would be shifted to the left beyond every width; names `name` and the fields.
+    """
+    count = getattr(node, into) + getattr(node, by) - getattr(node, out)
+    if count < -FARTHEST_LEFT:
+        raise UserError(f"{name}: {into} + {by} - {out} must be at least {-FARTHEST_LEFT}, got {count}.")
 
 
 def top(bits: int) -> int:

@@ -9,7 +9,17 @@ from ndns.errors import UserError
 from ndns.loihi2.nodes import kernels
 from ndns.loihi2.nodes.base import LAVA, METERS, Mode, State, meter_of, meters, note_range
 from ndns.loihi2.nodes.matrix import FEW_STEPS, Matrix
-from ndns.loihi2.nodes.s5 import DiagonalSSM, Receiver, integers, saturate, shifted, top
+from ndns.loihi2.nodes.s5 import (
+    FARTHEST_LEFT,
+    DiagonalSSM,
+    Receiver,
+    check_shift,
+    check_widths,
+    integers,
+    saturate,
+    shifted,
+    top,
+)
 
 SIGMOID_EXP = 14
 SIGMOID_TABLE = np.rint((1 << SIGMOID_EXP) / (1 + np.exp(-np.arange(10.0)))).astype(np.int64)
@@ -34,7 +44,7 @@ class Affine:
         weight_bits, message_bits: widths including the sign.
 
     Raises:
-        UserError: a shape or a width does not fit; names the field.
+        UserError: a shape, a width or an exponent does not fit; names the field.
     """
 
     weight: np.ndarray
@@ -49,6 +59,8 @@ class Affine:
     def __post_init__(self) -> None:
         if np.ndim(self.weight) != 2:
             raise UserError(f"Affine: weight must be a matrix (out, in), got shape {np.shape(self.weight)}.")
+        check_widths("Affine", self, "weight_bits", "message_bits")
+        check_shift("Affine", self, "x_exp", "w_exp", "y_exp")
         rows = np.shape(self.weight)[:1]
         bias = np.zeros(rows, np.int64) if self.bias is None else self.bias
         weight = integers("Affine", "weight", self.weight, np.shape(self.weight), self.weight_bits)
@@ -129,6 +141,8 @@ class S5Block:
             raise UserError(f"S5Block: the gate must be {width} x {width}, got {self.gate.weight.shape}.")
         if self.gate.x_exp != self.ssm.y_exp or not 0 <= self.gate.y_exp <= 20:
             raise UserError("S5Block: gate.x_exp must be ssm.y_exp, and gate.y_exp within 0 and 20.")
+        if self.ssm.y_exp - self.ssm.u_exp < -FARTHEST_LEFT:
+            raise UserError(f"S5Block: ssm.y_exp - ssm.u_exp must be at least {-FARTHEST_LEFT}.")
         if not self.relu and not 0 <= self.ssm.y_exp <= 20:
             raise UserError("S5Block: without ReLU ssm.y_exp must be within 0 and 20.")
 

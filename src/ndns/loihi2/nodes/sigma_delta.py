@@ -97,8 +97,12 @@ class SigmaDelta:
         _check(self.size, self.vth, self.spike_exp, self.state_exp)
         if self.activation not in ("relu", "unit"):
             raise ValueError(f"activation {self.activation!r} is not relu or unit")
-        if self.bias is not None and np.shape(self.bias) != (self.size,):
-            raise ValueError(f"bias must be {self.size} integers, got shape {np.shape(self.bias)}")
+        if self.bias is not None:
+            bias = np.asarray(self.bias)
+            if bias.shape != (self.size,) or bias.dtype.kind not in "iu":
+                raise ValueError(f"bias must be {self.size} integers, got {bias.dtype} {bias.shape}")
+            if bias.min() < -(1 << 15) or bias.max() >= 1 << 15:
+                raise ValueError(f"bias {bias.min()} to {bias.max()} does not fit in 16 bits")
 
     @property
     def shape_in(self) -> int:

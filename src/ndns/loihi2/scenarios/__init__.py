@@ -26,7 +26,7 @@ FOLDER = Path(__file__).resolve().parent
 Trust = Literal["read", "second-hand", "derived", "assumed"]
 Spread = Literal["low", "value", "high"]
 SPREADS: tuple[Spread, ...] = ("low", "value", "high")
-Positive = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Constant(Section):
@@ -114,6 +114,12 @@ class Scenario(Section):
     hop_x_j: Constant
     hop_y_j: Constant
     static_w: Constant
+
+    @model_validator(mode="after")
+    def _takes_time(self) -> "Scenario":
+        if self.neuron_update_s.at("low") == 0 and 0 in self.barrier.seconds:
+            raise ValueError("barrier.seconds: a step could take no time; raise these or neuron_update_s above 0")
+        return self
 
     def at(self, spread: Spread) -> dict[str, float]:
         """Return all constants at one end of the spread, by name."""
