@@ -33,19 +33,20 @@ Report = Callable[[int], None]
 def plan(source: str, target: Path) -> list[tuple[Path, Path]]:
     """Return (input, output) for every recording that `source` names, sorted by input.
 
-    In a folder, names that begin with a dot are none, nor is what lies in `target`.
+    In a folder, names that begin with a dot are none, nor is what lies in a `target` inside of it.
 
     Raises:
-        UserError: nothing is there, or two recordings would become the same file.
+        UserError: nothing is there, two recordings would become the same file, or one would replace another.
     """
     path = Path(source)
     if path.is_file():
         return [(path, target / path.name if target.is_dir() else target)]
+    there = target.resolve()
     if path.is_dir():
-        inside = target.resolve() != path.resolve() and target.resolve()
+        inside = path.resolve() in there.parents
         found = [child for child in path.rglob("*") if child.suffix.lower() in READABLE and child.is_file()]
         found = [child for child in found if not hidden(child.relative_to(path))]
-        found = [child for child in found if not (inside and child.resolve().is_relative_to(inside))]
+        found = [child for child in found if not (inside and child.resolve().is_relative_to(there))]
         base = path
     else:
         found = [Path(name) for name in glob.glob(source, recursive=True) if Path(name).is_file()]
@@ -56,12 +57,15 @@ def plan(source: str, target: Path) -> list[tuple[Path, Path]]:
         raise UserError(f"{source}: holds no recordings ({', '.join(READABLE)}).")
     if target.is_file():
         raise UserError(f"{target}: OUT has to be a folder for several recordings; this is a file.")
+    recordings = {child.resolve() for child in found}
     taken: dict[Path, Path] = {}
     for child in sorted(found):
         out = target / (child.relative_to(base) if base else child.name)
         out = out if out.suffix.lower() in FORMATS else out.with_suffix(".wav")
         if out in taken:
             raise UserError(f"{child}: {taken[out]} would become the same file {out}; rename one.")
+        if out.resolve() in recordings and out.resolve() != child.resolve():
+            raise UserError(f"{out}: is a recording that {child} would replace; name another output.")
         taken[out] = child
     return [(child, out) for out, child in taken.items()]
 

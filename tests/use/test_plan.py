@@ -1,0 +1,36 @@
+"""Which recordings become which files, wherever OUT lies beside IN."""
+
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from ndns.errors import UserError
+from ndns.use.recordings import plan
+
+from .networks import noise
+
+
+@pytest.fixture
+def day(tmp_path, monkeypatch) -> Path:
+    """A folder `day` with two recordings, in whose parent the test works."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("day/a.wav", "day/deep/b.mp3"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(name, noise(3000), 16000)
+    return Path("day")
+
+
+def planned(source: str, target: str) -> dict[str, str]:
+    return {path.as_posix(): out.as_posix() for path, out in plan(source, Path(target))}
+
+
+def test_a_folder_goes_into_the_one_above_it(day):
+    assert planned("day", ".") == {"day/a.wav": "a.wav", "day/deep/b.mp3": "deep/b.wav"}
+
+
+def test_no_recording_replaces_another(day):
+    (day / "day").mkdir()
+    soundfile.write(day / "day/a.wav", noise(100), 16000)
+    with pytest.raises(UserError, match=r"day/a\.wav: is a recording that day/day/a\.wav would replace"):
+        plan("day", Path())
