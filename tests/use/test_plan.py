@@ -34,3 +34,19 @@ def test_no_recording_replaces_another(day):
     soundfile.write(day / "day/a.wav", noise(100), 16000)
     with pytest.raises(UserError, match=r"day/a\.wav: is a recording that day/day/a\.wav would replace"):
         plan("day", Path())
+
+
+def test_what_a_glob_finds_in_out_is_no_input(day):
+    expected = {"day/a.wav": "out/a.wav", "day/deep/b.mp3": "out/b.wav"}
+    for source in ("day/**/*.*", "**/*.*"):
+        assert planned(source, "out") == expected
+        for out in expected.values():
+            Path(out).parent.mkdir(exist_ok=True)
+            soundfile.write(out, noise(100), 16000)
+    assert planned("day/deep/*.mp3", "day/deep") == {"day/deep/b.mp3": "day/deep/b.wav"}
+
+
+def test_one_recording_gets_a_suffix_that_can_be_written_in_a_folder_too(day):
+    Path("out").mkdir()
+    assert planned("day/deep/b.mp3", "out") == {"day/deep/b.mp3": "out/b.wav"}
+    assert planned("day/a.wav", "out") == {"day/a.wav": "out/a.wav"}

@@ -33,14 +33,15 @@ Report = Callable[[int], None]
 def plan(source: str, target: Path) -> list[tuple[Path, Path]]:
     """Return (input, output) for every recording that `source` names, sorted by input.
 
-    In a folder, names that begin with a dot are none, nor is what lies in a `target` inside of it.
+    In a folder, names that begin with a dot are none, nor is what lies in a `target` inside of it. What a glob finds in
+    `target` is left out, unless all of it lies there.
 
     Raises:
         UserError: nothing is there, two recordings would become the same file, or one would replace another.
     """
     path = Path(source)
     if path.is_file():
-        return [(path, target / path.name if target.is_dir() else target)]
+        return [(path, _writable(target / path.name) if target.is_dir() else target)]
     there = target.resolve()
     if path.is_dir():
         inside = path.resolve() in there.parents
@@ -50,6 +51,7 @@ def plan(source: str, target: Path) -> list[tuple[Path, Path]]:
         base = path
     else:
         found = [Path(name) for name in glob.glob(source, recursive=True) if Path(name).is_file()]
+        found = [child for child in found if not child.resolve().is_relative_to(there)] or found
         base = None
         if not found:
             raise UserError(f"{source}: no such recording, folder or glob.")
@@ -60,14 +62,17 @@ def plan(source: str, target: Path) -> list[tuple[Path, Path]]:
     recordings = {child.resolve() for child in found}
     taken: dict[Path, Path] = {}
     for child in sorted(found):
-        out = target / (child.relative_to(base) if base else child.name)
-        out = out if out.suffix.lower() in FORMATS else out.with_suffix(".wav")
+        out = _writable(target / (child.relative_to(base) if base else child.name))
         if out in taken:
             raise UserError(f"{child}: {taken[out]} would become the same file {out}; rename one.")
         if out.resolve() in recordings and out.resolve() != child.resolve():
             raise UserError(f"{out}: is a recording that {child} would replace; name another output.")
         taken[out] = child
     return [(child, out) for out, child in taken.items()]
+
+
+def _writable(out: Path) -> Path:
+    return out if out.suffix.lower() in FORMATS else out.with_suffix(".wav")
 
 
 def check_output(source: Path, target: Path) -> None:
