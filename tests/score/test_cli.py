@@ -56,6 +56,13 @@ def test_show_breaks_a_metric_down(tmp_path) -> None:
         run("show", tmp_path / "a.csv", "--metric", "pesq")
 
 
+def test_names_with_brackets_and_colons_are_printed_as_they_are(tmp_path) -> None:
+    name = "a[old].csv"
+    output = run("show", table(tmp_path / name, [1, 2], noise_label="fan [slow] :bell: [/x]"))
+    assert name in output.replace("\n", "")
+    assert "fan [slow] :bell: [/x]" in output
+
+
 def test_compare_prints_difference_and_p(tmp_path) -> None:
     first = table(tmp_path / "a.csv", [1, 2, 3, 4, 5, 6, 7, 8])
     second = table(tmp_path / "b.csv", [2, 3, 4, 5, 6, 7, 8, 9.5])
