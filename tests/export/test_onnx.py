@@ -208,3 +208,15 @@ def test_what_is_no_float_network_is_refused(networks, tmp_path):
         with pytest.raises(UserError, match=match):
             CliRunner().invoke(build(), ["export", *arguments], catch_exceptions=False, standalone_mode=False)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_network_itself_is_never_the_output(networks, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    models.save(networks["s5"], Path("a.safetensors"))
+    Path("link.onnx").symlink_to("a.safetensors")
+    before = Path("a.safetensors").read_bytes()
+    for form in ("onnx", "netx", "nir"):
+        for out in ("a.safetensors", "link.onnx"):
+            with pytest.raises(UserError, match=f"{out}: is the network itself"):
+                CliRunner().invoke(build(), ["export", form, "a.safetensors", out], catch_exceptions=False)
+    assert Path("a.safetensors").read_bytes() == before
