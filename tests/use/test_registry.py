@@ -83,6 +83,11 @@ def test_reference_models_come_before_runs_and_the_first_is_the_default(referenc
     assert load().program.front_end.n_fft == load("s5-sparse").program.front_end.n_fft == 64
 
 
+def test_an_empty_name_is_not_the_default(reference):
+    with pytest.raises(UserError, match="model '': an empty name is none"):
+        load("")
+
+
 def test_a_changed_file_is_refused_before_it_is_read(reference):
     Path("reference/nets/s5_sparse.net").write_bytes(b"not a program at all")
     with pytest.raises(UserError, match=r"s5_sparse.net: its SHA-256 is [0-9a-f]{64}, but reference/models.csv says"):

@@ -174,6 +174,8 @@ def find(model: str | None, checkpoint: bool = False) -> Source:
     Raises:
         UserError: nothing or more than one fits; the sentence lists what there is.
     """
+    if model == "":
+        raise UserError("model '': an empty name is none; `ndns models` lists them.")
     if model and Path(model).is_file():
         return Source(Path(model).stem, Path(model))
     if model and Path(model).suffix in (*PROGRAM_SUFFIXES, ".safetensors"):
