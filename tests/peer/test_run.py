@@ -2,6 +2,8 @@
 
 import importlib
 import json
+import os
+import subprocess
 import sys
 import zlib
 
@@ -161,6 +163,22 @@ def test_command_may_say_anything(mix):
     script.write_text(SCRIPT + "sys.stderr.buffer.write(bytes([255, 254]))\n")
     _, clips, _ = run(mix, peer="command", command=[sys.executable, str(script), "{input}", "{output}"])
     assert clips[0].any()
+
+
+def test_command_that_listens_hears_nothing(mix):
+    script = mix.parent / "listens.py"
+    script.write_text("import sys\nassert not sys.stdin.read()\n" + SCRIPT)
+    command = ["peer: command", f"command: [{sys.executable}, {script}, '{{input}}', '{{output}}']"]
+    (mix.parent / "mine.yaml").write_text("\n".join(command) + "\n")
+    options = ["--settings", mix.parent / "mine.yaml", "--mix", mix, "--out", mix.parent / "deploy"]
+    words = [sys.executable, "-c", "from ndns.cli import main; main()", "peer", "run", *options]
+    heard, said = os.pipe()  # never says that it ends, as a terminal does not
+    try:
+        subprocess.run([*map(str, words), "--cost", mix.parent / "cost.json"], stdin=heard, timeout=60, check=True)
+    finally:
+        os.close(heard)
+        os.close(said)
+    assert (mix.parent / "cost.json").is_file()
 
 
 def test_file_that_is_no_network_is_named(mix):

@@ -61,7 +61,9 @@ class Command:
             write_pcm16(noisy, limit_to_pcm16(clip.noisy)[0])
             words = [word.replace("{input}", str(noisy)).replace("{output}", str(out)) for word in self._arguments]
             try:
-                ended = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
+                ended = subprocess.run(
+                    words, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
+                )
             except OSError as error:
                 raise UserError(f"{name}: cannot be run ({error.strerror}); name an executable.") from None
             if ended.returncode:
