@@ -13,7 +13,7 @@ import pytest
 from ndns.audio.io import pcm_sha256, read_pcm16, write_pcm16
 from ndns.config import Peer
 from ndns.errors import UserError
-from ndns.files import read_csv
+from ndns.files import read_csv, write_csv
 from ndns.metrics.si_snr import si_snr
 from ndns.peer.ideal_ratio_mask import IdealRatioMask
 from ndns.peer.run import run_peer
@@ -179,6 +179,15 @@ def test_command_that_listens_hears_nothing(mix):
         os.close(heard)
         os.close(said)
     assert (mix.parent / "cost.json").is_file()
+
+
+@pytest.mark.parametrize("name", ["c0", "../c1", ".c1", ""])
+def test_names_that_are_no_files_of_their_own_are_refused(mix, name):
+    rows = read_csv(mix)
+    write_csv(mix, [rows[0], rows[1] | {"clip": name}], list(rows[0]))
+    with pytest.raises(UserError, match=f"val.csv: the clip '{name}' occurs twice or is not a plain name"):
+        run(mix, peer="ideal_ratio_mask")
+    assert not (mix.parent / "deploy").exists()
 
 
 def test_file_that_is_no_network_is_named(mix):
