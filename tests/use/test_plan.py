@@ -1,14 +1,16 @@
-"""Which recordings become which files, wherever OUT lies beside IN."""
+"""Which recordings become which files, wherever OUT lies beside IN; and a folder that must not be written."""
 
+import os
 from pathlib import Path
 
 import pytest
 import soundfile
 
 from ndns.errors import UserError
-from ndns.use.recordings import plan
+from ndns.use.model import Model
+from ndns.use.recordings import denoise_file, plan
 
-from .networks import noise
+from .networks import noise, passing
 
 
 @pytest.fixture
@@ -50,3 +52,16 @@ def test_one_recording_gets_a_suffix_that_can_be_written_in_a_folder_too(day):
     Path("out").mkdir()
     assert planned("day/deep/b.mp3", "out") == {"day/deep/b.mp3": "out/b.wav"}
     assert planned("day/a.wav", "out") == {"day/a.wav": "out/a.wav"}
+
+
+def test_a_folder_that_must_not_be_written_is_told(day):
+    Path("sealed").mkdir(mode=0o555)
+    Path().chmod(0o755)
+    model, user = Model(passing(8, 2)), os.geteuid()
+    if user == 0:
+        os.seteuid(65534)  # root may write anywhere
+    try:
+        with pytest.raises(UserError, match="Permission denied; mend the permissions"):
+            denoise_file(model, day / "a.wav", Path("sealed/a.wav"))
+    finally:
+        os.seteuid(user)

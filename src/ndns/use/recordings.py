@@ -204,6 +204,7 @@ def _format(target: Path, samples: int, subtype: str) -> dict[str, str]:
 
 
 def _writer(path: Path, target: Path, rate: int, channels: int, options: dict[str, str]) -> soundfile.SoundFile:
+    path.touch()  # tells why a file cannot be opened, which libsndfile calls "System error"
     try:
         return soundfile.SoundFile(path, "w", rate, channels, **options)
     except soundfile.LibsndfileError as error:
