@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from ndns import models
 from ndns.cli import build
+from ndns.config import FrontEnd, Sdnn
 from ndns.errors import UserError
 from ndns.files import sha256_file
 from ndns.loihi2 import netx
@@ -190,3 +192,18 @@ def test_the_command_lists_and_adds(reference):
     assert find("intel", checkpoint=True).path == weights
     run("add", "intel", *file)
     assert not weights.exists()
+
+
+def test_a_call_that_fails_leaves_the_model_as_it_was_and_one_that_succeeds_nothing_of_it(reference):
+    program = ["--program", "results/mini/quantize/intel_sdnn/program.net"]
+    add_x = ["models", "add", "x"]
+    CliRunner().invoke(build(), [*add_x, *program], catch_exceptions=False)
+    before = find("x").verified().read_bytes()
+    other = ["--program", "reference/nets/s5_sparse.net", "--checkpoint", "absent.safetensors"]
+    with pytest.raises(UserError, match=r"absent\.safetensors: no such file"):
+        CliRunner().invoke(build(), [*add_x, *other], catch_exceptions=False)
+    assert find("x").verified().read_bytes() == before
+    models.save(models.build(Sdnn(hidden=4, front_end=FrontEnd(n_fft=32, hop=8)), seed=1), Path("a.safetensors"))
+    CliRunner().invoke(build(), [*add_x, "--program", "a.safetensors"], catch_exceptions=False)
+    assert [file.name for file in Path("reference/models/x").iterdir()] == ["program.safetensors"]
+    assert load("x").program.front_end.n_fft == 32
