@@ -165,6 +165,21 @@ def test_command_may_say_anything(mix):
     assert clips[0].any()
 
 
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("soundfile.write(sys.argv[2], samples * np.nan, rate, subtype='FLOAT')", "contains NaN"),
+        ("soundfile.write(sys.argv[2], samples * 9e5, rate, subtype='FLOAT')", "full scale is 1"),
+        ("open(sys.argv[2], 'w').write('no sound')", "cannot be read as audio"),
+    ],
+)
+def test_command_whose_output_is_no_use_is_named(mix, line, says):
+    script = mix.parent / "broken.py"
+    script.write_text(SCRIPT + line + "\n")
+    with pytest.raises(UserError, match=rf"^{sys.executable}: what it wrote for c0 is no use: .*{says}"):
+        run(mix, peer="command", command=[sys.executable, str(script), "{input}", "{output}"])
+
+
 def test_command_that_listens_hears_nothing(mix):
     script = mix.parent / "listens.py"
     script.write_text("import sys\nassert not sys.stdin.read()\n" + SCRIPT)

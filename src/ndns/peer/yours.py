@@ -71,7 +71,11 @@ class Command:
                 raise UserError(f"{name}: ended with {ended.returncode} on {clip.name} ({said}).")
             if not out.is_file():
                 raise UserError(f"{name}: wrote nothing at {{output}} for {clip.name}.")
-            return _aligned(read_scaled(out), self.facts, clip, name), {}
+            try:
+                samples = read_scaled(out)
+            except UserError as error:
+                raise UserError(f"{name}: what it wrote for {clip.name} is no use: {error}") from None
+            return _aligned(samples, self.facts, clip, name), {}
 
 
 class Python:
