@@ -23,7 +23,8 @@ from ndns.use.model import BLOCK_SECONDS, MOST_RATE, Model, to_integers
 READABLE = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".w64", ".rf64", ".caf", ".au")
 FORMATS = {".wav": "WAV", ".flac": "FLAC"}
 BITS = {"PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
-DEEP = {"PCM_24": "PCM_24", "PCM_32": "PCM_32", "FLOAT": "FLOAT", "DOUBLE": "DOUBLE"}
+DEEP = {name: name for name in ("PCM_24", "PCM_32", "FLOAT", "DOUBLE")}
+DEEP |= {"ALAC_20": "PCM_24", "ALAC_24": "PCM_24", "ALAC_32": "PCM_32"}
 """Sample formats that keep more than 16 bits; all others become PCM_16. FLAC holds at most 24 bits."""
 WAV_LIMIT = 4_000_000_000
 
