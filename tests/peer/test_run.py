@@ -220,6 +220,13 @@ def test_ideal_ratio_mask_is_far_better_than_its_input(mix):
     assert cost["oracle"] is True
 
 
+def test_clean_speech_of_another_length_is_named(mix):
+    path = mix.parent / "val/clean/c1.flac"
+    write_pcm16(path, read_pcm16(path)[:-500])
+    with pytest.raises(UserError, match=r"c1\.flac: has 23500 samples, its noisy clip 24000"):
+        run(mix, peer="ideal_ratio_mask")
+
+
 @pytest.mark.parametrize(
     "values",
     [{"peer": "command", "command": ["x"]}, {"peer": "python"}, {"peer": "gtcrn"}, {"peer": "folder"}],
