@@ -1,5 +1,6 @@
 """ONNX files in onnxruntime beside torch: the network alone, and samples to samples; a step at a time and a clip."""
 
+import copy
 import json
 import sys
 from pathlib import Path
@@ -155,6 +156,27 @@ def test_a_wrong_network_is_noticed(networks):
     assert difference(networks["s5_sparse"], content, True, False) > 0.05
 
 
+def test_what_is_not_a_number_never_agrees(networks, tmp_path, monkeypatch):
+    run = Runner.run
+    monkeypatch.setattr(Runner, "run", lambda self, values: run(self, values) * np.nan)
+    models.save(networks["s5"], tmp_path / "checkpoint.safetensors")
+    arguments = ["onnx", str(tmp_path / "checkpoint.safetensors"), str(tmp_path / "out.onnx")]
+    with pytest.raises(RuntimeError, match="onnxruntime and torch differ by nan"):
+        CliRunner().invoke(build(), ["export", *arguments], catch_exceptions=False)
+    assert not (tmp_path / "out.onnx").exists()
+
+
+def test_a_network_that_mutes_everything_agrees_with_itself_alone(networks):
+    model = copy.deepcopy(networks["s5"])
+    with torch.no_grad():
+        model.decoder.zero_()
+        model.decoder_bias.fill_(-2)
+    assert not masks(model, np.ones((9, 33), np.float32)).any()
+    content = {name: exported(each).SerializeToString() for name, each in (("mute", model), ("s5", networks["s5"]))}
+    assert difference(model, content["mute"], True, False) == 0
+    assert difference(model, content["s5"], True, False) > 0.05
+
+
 def test_an_unknown_network_is_refused():
     class Other(torch.nn.Module):
         settings = front_end = Sdnn(front_end=SMALL).front_end
@@ -186,3 +208,15 @@ def test_what_is_no_float_network_is_refused(networks, tmp_path):
         with pytest.raises(UserError, match=match):
             CliRunner().invoke(build(), ["export", *arguments], catch_exceptions=False, standalone_mode=False)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_network_itself_is_never_the_output(networks, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    models.save(networks["s5"], Path("a.safetensors"))
+    Path("link.onnx").symlink_to("a.safetensors")
+    before = Path("a.safetensors").read_bytes()
+    for form in ("onnx", "netx", "nir"):
+        for out in ("a.safetensors", "link.onnx"):
+            with pytest.raises(UserError, match=f"{out}: is the network itself"):
+                CliRunner().invoke(build(), ["export", form, "a.safetensors", out], catch_exceptions=False)
+    assert Path("a.safetensors").read_bytes() == before

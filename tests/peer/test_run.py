@@ -2,6 +2,8 @@
 
 import importlib
 import json
+import os
+import subprocess
 import sys
 import zlib
 
@@ -11,7 +13,7 @@ import pytest
 from ndns.audio.io import pcm_sha256, read_pcm16, write_pcm16
 from ndns.config import Peer
 from ndns.errors import UserError
-from ndns.files import read_csv
+from ndns.files import read_csv, write_csv
 from ndns.metrics.si_snr import si_snr
 from ndns.peer.ideal_ratio_mask import IdealRatioMask
 from ndns.peer.run import run_peer
@@ -163,6 +165,46 @@ def test_command_may_say_anything(mix):
     assert clips[0].any()
 
 
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("soundfile.write(sys.argv[2], samples * np.nan, rate, subtype='FLOAT')", "contains NaN"),
+        ("soundfile.write(sys.argv[2], samples * 9e5, rate, subtype='FLOAT')", "full scale is 1"),
+        ("open(sys.argv[2], 'w').write('no sound')", "cannot be read as audio"),
+    ],
+)
+def test_command_whose_output_is_no_use_is_named(mix, line, says):
+    script = mix.parent / "broken.py"
+    script.write_text(SCRIPT + line + "\n")
+    with pytest.raises(UserError, match=rf"^{sys.executable}: what it wrote for c0 is no use: .*{says}"):
+        run(mix, peer="command", command=[sys.executable, str(script), "{input}", "{output}"])
+
+
+def test_command_that_listens_hears_nothing(mix):
+    script = mix.parent / "listens.py"
+    script.write_text("import sys\nassert not sys.stdin.read()\n" + SCRIPT)
+    command = ["peer: command", f"command: [{sys.executable}, {script}, '{{input}}', '{{output}}']"]
+    (mix.parent / "mine.yaml").write_text("\n".join(command) + "\n")
+    options = ["--settings", mix.parent / "mine.yaml", "--mix", mix, "--out", mix.parent / "deploy"]
+    words = [sys.executable, "-c", "from ndns.cli import main; main()", "peer", "run", *options]
+    heard, said = os.pipe()  # never says that it ends, as a terminal does not
+    try:
+        subprocess.run([*map(str, words), "--cost", mix.parent / "cost.json"], stdin=heard, timeout=60, check=True)
+    finally:
+        os.close(heard)
+        os.close(said)
+    assert (mix.parent / "cost.json").is_file()
+
+
+@pytest.mark.parametrize("name", ["c0", "../c1", ".c1", ""])
+def test_names_that_are_no_files_of_their_own_are_refused(mix, name):
+    rows = read_csv(mix)
+    write_csv(mix, [rows[0], rows[1] | {"clip": name}], list(rows[0]))
+    with pytest.raises(UserError, match=f"val.csv: the clip '{name}' occurs twice or is not a plain name"):
+        run(mix, peer="ideal_ratio_mask")
+    assert not (mix.parent / "deploy").exists()
+
+
 def test_file_that_is_no_network_is_named(mix):
     weights = mix.parent / "w.onnx"
     weights.write_bytes(b"x")
@@ -176,6 +218,13 @@ def test_ideal_ratio_mask_is_far_better_than_its_input(mix):
         clean = read_pcm16(mix.parent / "val" / "clean" / f"c{index}.flac") / 32768
         assert si_snr(clip / 32768, clean) > si_snr(noisy(mix, index) / 32768, clean) + 6
     assert cost["oracle"] is True
+
+
+def test_clean_speech_of_another_length_is_named(mix):
+    path = mix.parent / "val/clean/c1.flac"
+    write_pcm16(path, read_pcm16(path)[:-500])
+    with pytest.raises(UserError, match=r"c1\.flac: has 23500 samples, its noisy clip 24000"):
+        run(mix, peer="ideal_ratio_mask")
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,20 @@ def test_show_breaks_a_metric_down(tmp_path) -> None:
         run("show", tmp_path / "a.csv", "--metric", "pesq")
 
 
+def test_names_with_brackets_and_colons_are_printed_as_they_are(tmp_path) -> None:
+    name = "a[old].csv"
+    output = run("show", table(tmp_path / name, [1, 2], noise_label="fan [slow] :bell: [/x]"))
+    assert name in output.replace("\n", "")
+    assert "fan [slow] :bell: [/x]" in output
+
+
+def test_a_column_of_ones_own_is_left_alone(tmp_path) -> None:
+    path = table(tmp_path / "a.csv", [1, 2])
+    rows = [row | {"team": "mine"} for row in read_csv(path)]
+    write_csv(path, rows, [*COLUMNS, "team"])
+    assert [row["si_snr"] for row in read_scores(path)] == [1, 2]
+
+
 def test_compare_prints_difference_and_p(tmp_path) -> None:
     first = table(tmp_path / "a.csv", [1, 2, 3, 4, 5, 6, 7, 8])
     second = table(tmp_path / "b.csv", [2, 3, 4, 5, 6, 7, 8, 9.5])
@@ -89,6 +103,10 @@ def test_score_tables_that_cannot_be_read(tmp_path) -> None:
     write_csv(path, [{**rows[0], "si_snr": "high"}], COLUMNS)
     with pytest.raises(UserError, match=r"a\.csv: si_snr of clip 'c0' is 'high', not a number"):
         read_scores(path)
+    for row, cells in (("c9", len(COLUMNS) + 1), ("c9", len(COLUMNS) - 1)):
+        path.write_text(",".join(COLUMNS) + "\n" + row + "," * (cells - 1) + "\n")
+        with pytest.raises(UserError, match=r"a\.csv: the row of clip 'c9' has not as many cells as the header"):
+            read_scores(path)
     write_csv(path, [], COLUMNS)
     with pytest.raises(UserError, match=r"a\.csv: holds no clip"):
         read_scores(path)

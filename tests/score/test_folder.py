@@ -138,6 +138,13 @@ def test_lengths(study, folders) -> None:
     assert rows[1]["si_snr"] == pytest.approx(rows[0]["si_snr"], abs=10)
 
 
+def test_less_than_a_sample_is_named(folders) -> None:
+    for part in folders.values():
+        soundfile.write(part / "val_00001.wav", [0.5], 48_000)
+    with pytest.raises(UserError, match=r"denoised/val_00001\.wav: too short for a sample at 16000 Hz"):
+        score(folders)
+
+
 @pytest.mark.parametrize(
     ("scale", "sentence"), [(32768, "samples reach .*full scale is 1"), (np.nan, "contains NaN or infinite")]
 )

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from ndns.cli import build
 from ndns.errors import UserError
-from ndns.files import sha256_file, write_csv, write_json, write_text
+from ndns.files import read_csv, sha256_file, write_csv, write_json, write_text
 from ndns.use import evidence, registry
 from ndns.use.card import quantity
 
@@ -209,3 +209,14 @@ def test_what_no_study_knows_is_refused(study):
 )
 def test_quantities_have_three_digits(value, text):
     assert quantity(value, "W") == text
+
+
+def test_a_band_without_any_score_is_no_sure_gain(study):
+    """A clip whose clean speech is silent has no SI-SNR; here it is the only one of its band."""
+    for path in Path("results/tiny/score").glob("*/scores.csv"):
+        rows = read_csv(path)
+        rows[0] |= {"si_snr": "", "si_snri_data": ""}
+        write_csv(path, rows, list(rows[0]))
+    card = write()
+    assert "| SNR, dB: -5 to 0 | 0 | - |" in card
+    assert "No sure gain in SI-SNR in these bands of SNR: -5 to 0 dB, 10 to 15 dB." in card

@@ -163,6 +163,12 @@ def test_sample_format_is_kept_where_the_suffix_holds_it(tmp_path, given_subtype
     np.testing.assert_allclose(found, stored, atol=1.01 * step)
 
 
+def test_compressed_24_bits_stay_24_bits(tmp_path):
+    soundfile.write(tmp_path / "in.caf", noise(3000), 16000, subtype="ALAC_24")
+    denoise_file(Model(passing()), tmp_path / "in.caf", tmp_path / "out.wav")
+    np.testing.assert_allclose(*(soundfile.read(tmp_path / name)[0] for name in ("in.caf", "out.wav")), atol=2e-7)
+
+
 def test_samples_beyond_full_scale_are_limited_and_counted(network, tmp_path):
     sound = np.sin(np.arange(8000) / 9) * 1.5
     soundfile.write(tmp_path / "in.wav", sound, 16000, subtype="FLOAT")

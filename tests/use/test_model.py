@@ -122,6 +122,7 @@ def test_what_is_no_audio_is_refused(small):
         (np.zeros(5, np.uint8), 16000, "type uint8: give floats"),
         (np.zeros((2, 2, 2)), 16000, "give \\(samples,\\) or \\(samples, channels\\)"),
         (np.array([0.0, np.nan]), 16000, "NaN or infinity"),
+        (np.array([0.0, -32768.0], np.float32), 16000, "samples reach 32768; full scale is 1, so divide them"),
         (np.zeros(5), 0, "rate 0"),
         (np.zeros(5), 22050.5, "rate 22050.5"),
         (np.zeros((5, 0)), 16000, "0 channels"),

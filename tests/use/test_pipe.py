@@ -102,8 +102,9 @@ def test_no_input_gives_no_output(small):
 
 
 def test_nan_is_refused_and_loud_samples_are_counted(small):
-    with pytest.raises(UserError, match="NaN"):
-        piped(small, Pcm(form="f32"), [np.array([0, np.nan], "<f4").tobytes()])
+    for value, match in ((np.nan, "NaN"), (-32768, "samples reach 32768; full scale is 1")):
+        with pytest.raises(UserError, match=match):
+            piped(small, Pcm(form="f32"), [np.array([0, value], "<f4").tobytes()])
     loud = np.sign(noise(3000)[:, 0]).astype("<f4")
     whole = to_integers(small.denoise(loud.astype(float)), 16)
     found, outcome = piped(small, Pcm(), [to_integers(loud, 16)[0].tobytes()])

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from ndns import models
 from ndns.cli import build
+from ndns.config import FrontEnd, Sdnn
 from ndns.errors import UserError
 from ndns.files import sha256_file
 from ndns.loihi2 import netx
@@ -81,6 +83,11 @@ def test_reference_models_come_before_runs_and_the_first_is_the_default(referenc
     assert path("sdnn") == "results/smoke/quantize/sdnn-seed1/program.net"
     assert [entry.description for entry in entries()] == ["Removes noise from tones.", "Lets everything pass."]
     assert load().program.front_end.n_fft == load("s5-sparse").program.front_end.n_fft == 64
+
+
+def test_an_empty_name_is_not_the_default(reference):
+    with pytest.raises(UserError, match="model '': an empty name is none"):
+        load("")
 
 
 def test_a_changed_file_is_refused_before_it_is_read(reference):
@@ -185,3 +192,18 @@ def test_the_command_lists_and_adds(reference):
     assert find("intel", checkpoint=True).path == weights
     run("add", "intel", *file)
     assert not weights.exists()
+
+
+def test_a_call_that_fails_leaves_the_model_as_it_was_and_one_that_succeeds_nothing_of_it(reference):
+    program = ["--program", "results/mini/quantize/intel_sdnn/program.net"]
+    add_x = ["models", "add", "x"]
+    CliRunner().invoke(build(), [*add_x, *program], catch_exceptions=False)
+    before = find("x").verified().read_bytes()
+    other = ["--program", "reference/nets/s5_sparse.net", "--checkpoint", "absent.safetensors"]
+    with pytest.raises(UserError, match=r"absent\.safetensors: no such file"):
+        CliRunner().invoke(build(), [*add_x, *other], catch_exceptions=False)
+    assert find("x").verified().read_bytes() == before
+    models.save(models.build(Sdnn(hidden=4, front_end=FrontEnd(n_fft=32, hop=8)), seed=1), Path("a.safetensors"))
+    CliRunner().invoke(build(), [*add_x, "--program", "a.safetensors"], catch_exceptions=False)
+    assert [file.name for file in Path("reference/models/x").iterdir()] == ["program.safetensors"]
+    assert load("x").program.front_end.n_fft == 32

@@ -72,6 +72,8 @@ def denoised(model: torch.nn.Module, samples: np.ndarray, late: int) -> np.ndarr
 def difference(model: torch.nn.Module, proto: bytes, whole: bool, clip: bool, steps: int = 100) -> float:
     """Return the largest difference between an ONNX file and torch on noise, over the largest value of torch.
 
+    NaN if either gives NaN; over 1 where torch gives silence.
+
     The noise swells and fades, and ends in as much silence as the stream lags, which a clip is padded with.
 
     Args:
@@ -95,4 +97,4 @@ def difference(model: torch.nn.Module, proto: bytes, whole: bool, clip: bool, st
         given = magnitude(Encoder(frames).push(samples)).T.astype(np.float32)
         expected = masks(model, given)
     found = (runner.run(given) if clip else runner.rows(given)).reshape(expected.shape)
-    return float(np.abs(found - expected).max() / np.abs(expected).max())
+    return float(np.abs(found - expected).max() / (np.abs(expected).max() or 1.0))

@@ -37,13 +37,14 @@ def onnx_command(
         if value not in known:
             raise UserError(f"{option}: {value!r} is not one of {', '.join(known)}.")
     path = registry.find(model, checkpoint=True).verified()
+    _check_out(out, path)
     if path.suffix != ".safetensors":
         raise UserError(f"{path}: holds integers; ONNX takes the float network of a checkpoint.safetensors.")
     torch.set_num_threads(1)
     network = models.load(path).eval()
     content = exported(network, part, form).SerializeToString()
     found = difference(network, content, part == "whole", form == "clip")
-    if found > AGREEMENT:
+    if not found <= AGREEMENT:
         raise RuntimeError(f"{path}: onnxruntime and torch differ by {found:.2g} of the largest value")
     with atomic_path(out) as temporary:
         temporary.write_bytes(content)
@@ -58,9 +59,12 @@ def netx(model: Network, out: Out) -> None:
     import sys
 
     from ndns.loihi2 import netx as layout
-    from ndns.use import load
+    from ndns.use import registry
+    from ndns.use.model import Model, read_program
 
-    program = load(model).program
+    source = registry.find(model)
+    _check_out(out, source.path)
+    program = Model(read_program(source)).program
     layout.write(out, program)
     if not layout.in_netx_words(program):
         print(
@@ -77,4 +81,14 @@ def nir(model: Network, out: Out) -> None:
     from ndns.use import registry
     from ndns.use.model import read_program
 
-    write(out, read_program(registry.find(model)))
+    source = registry.find(model)
+    _check_out(out, source.path)
+    write(out, read_program(source))
+
+
+def _check_out(out: Path, source: Path) -> None:
+    """Raise a UserError where the file that is to be written is the network itself."""
+    from ndns.errors import UserError
+
+    if out.exists() and source.exists() and out.samefile(source):
+        raise UserError(f"{out}: is the network itself; name another output.")

@@ -5,6 +5,7 @@ import numpy as np
 from ndns.audio.io import read_pcm16
 from ndns.audio.stft import Frames, decode, encode
 from ndns.config import Peer as Settings
+from ndns.errors import UserError
 from ndns.peer.base import Clip, Facts, milliseconds
 
 FRAMES = Frames(512, 128, "sqrt_hann")
@@ -23,8 +24,14 @@ class IdealRatioMask:
         )
 
     def denoise(self, clip: Clip) -> tuple[np.ndarray, dict[str, float]]:
-        """Return the masked clip."""
+        """Return the masked clip.
+
+        Raises:
+            UserError: the clean speech is missing, unreadable or not as long as the clip.
+        """
         clean = read_pcm16(clip.clean) / 32768
+        if len(clean) != len(clip.noisy):
+            raise UserError(f"{clip.clean}: has {len(clean)} samples, its noisy clip {len(clip.noisy)}; mix again.")
         mixture, speech = encode(clip.noisy, FRAMES), encode(clean, FRAMES)
         wanted, unwanted = np.abs(speech) ** 2, np.abs(mixture - speech) ** 2
         total = wanted + unwanted

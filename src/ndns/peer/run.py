@@ -4,6 +4,7 @@ import json
 import resource
 import shutil
 import time
+from collections import Counter
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -62,8 +63,9 @@ def run_peer(settings: Settings, manifest: Path, folder: Path, cost: Path) -> No
     names = [row["clip"] for row in rows]
     if not rows:
         raise UserError(f"{manifest}: holds no clips.")
+    counts = Counter(names)
     for name in names:
-        if Path(name).name != name or name.startswith(".") or names.count(name) > 1:
+        if not name or Path(name).name != name or name.startswith(".") or counts[name] > 1:
             raise UserError(f"{manifest}: the clip {name!r} occurs twice or is not a plain name.")
     one_core()
     peer, stamp = peer_of(settings), _stamp(settings)

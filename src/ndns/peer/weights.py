@@ -26,7 +26,9 @@ def fetch_weights(folder: Path, table: Path = TABLE) -> dict[str, str]:
         UserError: a wrong table, a file that is there but another one, no answer, or bytes of another hash.
     """
     rows = read_csv(table, COLUMNS)
-    for row in rows:
+    for line, row in enumerate(rows, start=2):
+        if empty := [column for column in COLUMNS[:3] if not row[column]]:
+            raise UserError(f"{table}:{line}: {empty[0]} is empty; each file needs {', '.join(COLUMNS[:3])}.")
         if PurePosixPath(row["file"]).is_absolute() or ".." in PurePosixPath(row["file"]).parts:
             raise UserError(f"{table}: file {row['file']!r} has to be a path below the folder.")
     return {row["file"]: _fetch(folder / row["file"], row["url"], row["sha256"]) for row in rows}

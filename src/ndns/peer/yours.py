@@ -61,7 +61,9 @@ class Command:
             write_pcm16(noisy, limit_to_pcm16(clip.noisy)[0])
             words = [word.replace("{input}", str(noisy)).replace("{output}", str(out)) for word in self._arguments]
             try:
-                ended = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
+                ended = subprocess.run(
+                    words, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
+                )
             except OSError as error:
                 raise UserError(f"{name}: cannot be run ({error.strerror}); name an executable.") from None
             if ended.returncode:
@@ -69,7 +71,11 @@ class Command:
                 raise UserError(f"{name}: ended with {ended.returncode} on {clip.name} ({said}).")
             if not out.is_file():
                 raise UserError(f"{name}: wrote nothing at {{output}} for {clip.name}.")
-            return _aligned(read_scaled(out), self.facts, clip, name), {}
+            try:
+                samples = read_scaled(out)
+            except UserError as error:
+                raise UserError(f"{name}: what it wrote for {clip.name} is no use: {error}") from None
+            return _aligned(samples, self.facts, clip, name), {}
 
 
 class Python:

@@ -67,7 +67,7 @@ def folder_command(
     out = out or Path(f"{denoised.resolve().name}_scores.csv")
     rows = score_folder(denoised, clean, noisy, out, settings_from(settings, Score), jobs, partial, trim)
     _report(rows, str(denoised))
-    _print(f"a row for each clip: {out}")
+    typer.echo(f"a row for each clip: {out}")
 
 
 @app.command("compare")
@@ -103,10 +103,10 @@ def _report(rows: list[dict[str, object]], title: str) -> None:
     _print(means_table(rows, title))
     note = delay_note(rows)
     if note:
-        _print(note)
+        typer.echo(note)
 
 
-def _print(what: object) -> None:
+def _print(table: object) -> None:
     from rich.console import Console
 
-    Console().print(what)
+    Console(markup=False, emoji=False).print(table)

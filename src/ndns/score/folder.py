@@ -81,11 +81,13 @@ def score_files(files: Files) -> Row:
     """Read, resample to 16 kHz and measure one clip.
 
     Raises:
-        UserError: an unreadable file, NaN, a scale other than full scale 1.
+        UserError: an unreadable file, NaN, a scale other than full scale 1, too short for a sample at 16 kHz.
     """
     paths = [path for path in (files.denoised, files.clean, files.noisy) if path]
     signals = [read_scaled(path).astype(np.float64) for path in paths]
     shortest = min(map(len, signals))
+    if shortest == 0:
+        raise UserError(f"{files.denoised}: too short for a sample at {RATE} Hz, or its references are; remove it.")
     output, reference, mixture = [*(signal[:shortest] for signal in signals), None][:3]
     return measure(output, reference, mixture, files.settings)
 

@@ -34,20 +34,24 @@ def write_scores(path: str | Path, rows: Iterable[Mapping[str, object]], columns
 
 
 def read_scores(path: str | Path) -> Scores:
-    """Read a score table; metric cells, `snr_db` and `level_dbfs` become floats or None.
+    """Read the columns of a score table that are known here; cells but `clip` and `noise_label` become floats or None.
 
     Raises:
-        UserError: no such file, a missing column, a clip named twice, no clip, or a cell that is not a number.
+        UserError: no such file, a missing column, a clip named twice, no clip, a row that is longer or shorter than
+            the header, or a cell that is not a number.
     """
     rows: Scores = []
     seen: set[str] = set()
     for text in read_csv(path, COLUMNS):
+        if None in text or None in text.values():
+            raise UserError(f"{path}: the row of clip {text['clip']!r} has not as many cells as the header; mend it.")
         if text["clip"] in seen:
             raise UserError(f"{path}: the clip {text['clip']!r} is there twice; remove one row.")
         seen.add(text["clip"])
         texts = ("clip", "noise_label")
+        cells = {key: text[key] for key in COLUMNS}
         rows.append(
-            {key: cell if key in texts else _number(path, text["clip"], key, cell) for key, cell in text.items()}
+            {key: cell if key in texts else _number(path, text["clip"], key, cell) for key, cell in cells.items()}
         )
     if not rows:
         raise UserError(f"{path}: holds no clip; score at least one.")

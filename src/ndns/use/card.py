@@ -266,7 +266,8 @@ def _limits(evidence: Evidence, notes: list[str]) -> str:
     train = [row for corpus in evidence.corpora for row in corpus.rows if row["split"] == "train"]
     minutes = {kind: sum(float(r["seconds"]) for r in train if r["kind"] == kind) / 60 for kind in ("speech", "noise")}
     bands = by_condition(own, "si_snri_data")["snr_db"]
-    weak = [f"{name} dB" for name, mean in bands.items() if (mean.low if mean.low is not None else mean.mean) <= 0]
+    lows = {name: mean.mean if mean.low is None else mean.low for name, mean in bands.items()}
+    weak = [f"{name} dB" for name, low in lows.items() if low is None or low <= 0]
     snr, level = ([row[key] for row in own] for key in ("snr_db", "level_dbfs"))
     lines = [
         f"Trained on {minutes['speech']:.0f} minutes of speech and {minutes['noise']:.0f} minutes of noise.",

@@ -141,11 +141,11 @@ def add(
 
     read_program(registry.find(str(program)))
     root = registry.home(registry.REGISTRY)
-    kept = registry.keep(root, name, program, "program")
+    # The checkpoint first: if it is absent, nothing has changed yet.
     weights = registry.keep(root, name, checkpoint, "checkpoint") if checkpoint else None
+    kept = registry.keep(root, name, program, "program")
     registry.add(root, name, kept, weights, description)
-    if not weights:
-        registry.drop(root, name, "checkpoint")
+    registry.drop_others(root, name, [kept, weights])
 
 
 @models_app.command()

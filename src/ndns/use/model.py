@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 
-from ndns.audio.io import RATE
+from ndns.audio.io import RATE, check_scale
 from ndns.errors import UserError
 from ndns.loihi2.denoiser import framing
 from ndns.loihi2.program import Program
@@ -95,7 +95,8 @@ class Model:
             [-1, 1). Networks hear 16 kHz: nothing above 8 kHz is kept.
 
         Raises:
-            UserError: another type or shape, channels first, NaN, or a rate below 1 or above `MOST_RATE`.
+            UserError: another type or shape, channels first, NaN, floats scaled like integers, or a rate below 1 or
+                above `MOST_RATE`.
 
         >>> import ndns, numpy as np
         >>> pcm = np.zeros(16000, np.int16)
@@ -167,7 +168,7 @@ class Stream:
             samples: floats `(n,)`, or `(n, channels)` for a stream with channels.
 
         Raises:
-            UserError: another shape, integers, or NaN.
+            UserError: another shape, integers, floats scaled like integers, or NaN.
             ValueError: the stream is finished.
         """
         if self._finished:
@@ -178,6 +179,7 @@ class Stream:
             raise UserError(f"{samples.dtype} samples of shape {samples.shape}: give floats of shape {shape}.")
         if not np.isfinite(samples).all():
             raise UserError("the audio contains NaN or infinity; mend it first.")
+        check_scale("the audio", samples)
         self._taken += len(samples)
         return self._run(samples.astype(np.float64), last=False)
 

@@ -55,7 +55,7 @@ def run(model: Model, pcm: Pcm, source: int, target: int) -> Outcome:
         source, target: open file descriptors.
 
     Raises:
-        UserError: NaN in the input.
+        UserError: NaN or floats scaled like integers in the input.
     """
     stream = model.stream(pcm.rate, pcm.channels)
     model.stream(pcm.rate, pcm.channels).push(np.zeros((pcm.rate // 10 + 1, pcm.channels)))  # compiles and warms up

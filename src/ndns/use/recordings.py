@@ -23,7 +23,8 @@ from ndns.use.model import BLOCK_SECONDS, MOST_RATE, Model, to_integers
 READABLE = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".w64", ".rf64", ".caf", ".au")
 FORMATS = {".wav": "WAV", ".flac": "FLAC"}
 BITS = {"PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
-DEEP = {"PCM_24": "PCM_24", "PCM_32": "PCM_32", "FLOAT": "FLOAT", "DOUBLE": "DOUBLE"}
+DEEP = {name: name for name in ("PCM_24", "PCM_32", "FLOAT", "DOUBLE")}
+DEEP |= {"ALAC_20": "PCM_24", "ALAC_24": "PCM_24", "ALAC_32": "PCM_32"}
 """Sample formats that keep more than 16 bits; all others become PCM_16. FLAC holds at most 24 bits."""
 WAV_LIMIT = 4_000_000_000
 
@@ -33,22 +34,25 @@ Report = Callable[[int], None]
 def plan(source: str, target: Path) -> list[tuple[Path, Path]]:
     """Return (input, output) for every recording that `source` names, sorted by input.
 
-    In a folder, names that begin with a dot are none, nor is what lies in `target`.
+    In a folder, names that begin with a dot are none, nor is what lies in a `target` inside of it. What a glob finds in
+    `target` is left out, unless all of it lies there.
 
     Raises:
-        UserError: nothing is there, or two recordings would become the same file.
+        UserError: nothing is there, two recordings would become the same file, or one would replace another.
     """
     path = Path(source)
     if path.is_file():
-        return [(path, target / path.name if target.is_dir() else target)]
+        return [(path, _writable(target / path.name) if target.is_dir() else target)]
+    there = target.resolve()
     if path.is_dir():
-        inside = target.resolve() != path.resolve() and target.resolve()
+        inside = path.resolve() in there.parents
         found = [child for child in path.rglob("*") if child.suffix.lower() in READABLE and child.is_file()]
         found = [child for child in found if not hidden(child.relative_to(path))]
-        found = [child for child in found if not (inside and child.resolve().is_relative_to(inside))]
+        found = [child for child in found if not (inside and child.resolve().is_relative_to(there))]
         base = path
     else:
         found = [Path(name) for name in glob.glob(source, recursive=True) if Path(name).is_file()]
+        found = [child for child in found if not child.resolve().is_relative_to(there)] or found
         base = None
         if not found:
             raise UserError(f"{source}: no such recording, folder or glob.")
@@ -56,14 +60,20 @@ def plan(source: str, target: Path) -> list[tuple[Path, Path]]:
         raise UserError(f"{source}: holds no recordings ({', '.join(READABLE)}).")
     if target.is_file():
         raise UserError(f"{target}: OUT has to be a folder for several recordings; this is a file.")
+    recordings = {child.resolve() for child in found}
     taken: dict[Path, Path] = {}
     for child in sorted(found):
-        out = target / (child.relative_to(base) if base else child.name)
-        out = out if out.suffix.lower() in FORMATS else out.with_suffix(".wav")
+        out = _writable(target / (child.relative_to(base) if base else child.name))
         if out in taken:
             raise UserError(f"{child}: {taken[out]} would become the same file {out}; rename one.")
+        if out.resolve() in recordings and out.resolve() != child.resolve():
+            raise UserError(f"{out}: is a recording that {child} would replace; name another output.")
         taken[out] = child
     return [(child, out) for out, child in taken.items()]
+
+
+def _writable(out: Path) -> Path:
+    return out if out.suffix.lower() in FORMATS else out.with_suffix(".wav")
 
 
 def check_output(source: Path, target: Path) -> None:
@@ -195,6 +205,7 @@ def _format(target: Path, samples: int, subtype: str) -> dict[str, str]:
 
 
 def _writer(path: Path, target: Path, rate: int, channels: int, options: dict[str, str]) -> soundfile.SoundFile:
+    path.touch()  # tells why a file cannot be opened, which libsndfile calls "System error"
     try:
         return soundfile.SoundFile(path, "w", rate, channels, **options)
     except soundfile.LibsndfileError as error:

@@ -128,10 +128,11 @@ def add(root: Path, name: str, program: Path, checkpoint: Path | None, descripti
     write_csv(path, rows if row in rows else [*rows, row], COLUMNS)
 
 
-def drop(root: Path, name: str, stem: str) -> None:
-    """Delete what `keep` copied for a model under this stem, if anything."""
-    for file in (root / FOLDER / name).glob(f"{stem}.*"):
-        file.unlink()
+def drop_others(root: Path, name: str, kept: list[Path | None]) -> None:
+    """Delete what `keep` copied for an earlier model of this name and not for the present one."""
+    for stem in ("program", "checkpoint"):
+        for file in set((root / FOLDER / name).glob(f"{stem}.*")) - set(kept):
+            file.unlink()
 
 
 def keep(root: Path, name: str, file: Path, stem: str) -> Path:
@@ -174,6 +175,8 @@ def find(model: str | None, checkpoint: bool = False) -> Source:
     Raises:
         UserError: nothing or more than one fits; the sentence lists what there is.
     """
+    if model == "":
+        raise UserError("model '': an empty name is none; `ndns models` lists them.")
     if model and Path(model).is_file():
         return Source(Path(model).stem, Path(model))
     if model and Path(model).suffix in (*PROGRAM_SUFFIXES, ".safetensors"):
