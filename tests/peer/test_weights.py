@@ -63,8 +63,8 @@ def test_wrong_answers_leave_nothing(tmp_path, server, wrong, said):
     assert not [file for file in tmp_path.rglob("*.bin") if "served" not in file.parts]
 
 
-@pytest.mark.parametrize(("row", "column"), [("a.bin", "url"), (",http://127.0.0.1:1/x,00,MIT", "file")])
-def test_a_row_that_lacks_a_cell_is_named(tmp_path, row, column):
+@pytest.mark.parametrize(("row", "column"), [("a.bin,,00,MIT", "url"), (",http://127.0.0.1:1/x,00,MIT", "file")])
+def test_an_empty_cell_is_named(tmp_path, row, column):
     path = tmp_path / "weights.csv"
     path.write_text(",".join(COLUMNS) + f"\n{row}\n")
     with pytest.raises(UserError, match=rf"weights\.csv:2: {column} is empty; each file needs file, url, sha256"):

@@ -103,9 +103,9 @@ def test_score_tables_that_cannot_be_read(tmp_path) -> None:
     write_csv(path, [{**rows[0], "si_snr": "high"}], COLUMNS)
     with pytest.raises(UserError, match=r"a\.csv: si_snr of clip 'c0' is 'high', not a number"):
         read_scores(path)
-    for row, cells in (("c9", len(COLUMNS) + 1), ("c9", len(COLUMNS) - 1)):
-        path.write_text(",".join(COLUMNS) + "\n" + row + "," * (cells - 1) + "\n")
-        with pytest.raises(UserError, match=r"a\.csv: the row of clip 'c9' has not as many cells as the header"):
+    for word, cells in (("many", len(COLUMNS) + 1), ("few", len(COLUMNS) - 1)):
+        path.write_text(",".join(COLUMNS) + "\nc9" + "," * (cells - 1) + "\n")
+        with pytest.raises(UserError, match=rf"a\.csv: line 2 has too {word} cells; mend the row"):
             read_scores(path)
     write_csv(path, [], COLUMNS)
     with pytest.raises(UserError, match=r"a\.csv: holds no clip"):

@@ -1,12 +1,11 @@
 """What a study knows about one network that it made: the files from which a model card is written."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ndns.errors import UserError
-from ndns.files import read_csv, sha256_file
+from ndns.files import read_csv, read_json, read_number, sha256_file
 from ndns.use import registry
 from ndns.validation import load_yaml
 
@@ -137,19 +136,16 @@ def _labels(rows: Scores) -> dict[str, tuple[Any, ...]]:
 def _scores(path: Path) -> Scores:
     numbers = ("snr_db", "level_dbfs", "si_snri_data", *METRICS)
     rows = read_csv(path, ["clip", "noise_label", *numbers])
-    try:
-        return {row["clip"]: {**row, **{key: float(row[key]) if row[key] else None for key in numbers}} for row in rows}
-    except ValueError as error:
-        raise UserError(f"{path}: {error}; run the score stage again.") from None
+    return {
+        row["clip"]: {**row, **{key: read_number(row[key], path, key) if row[key] else None for key in numbers}}
+        for row in rows
+    }
 
 
 def _json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run the cost stage, or `ndns restore`.") from None
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}: not JSON ({error}); run the cost stage again.") from None
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; run the cost stage, or `ndns restore`.")
+    return read_json(path)
 
 
 def lineage(settings: dict[str, Any], model: str) -> dict[str, dict[str, Any]]:
