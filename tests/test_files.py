@@ -1,9 +1,16 @@
 """Tables and JSON that are not what they should be: one sentence that names file, line and mend."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
 import pytest
+import soundfile
 
 from ndns.errors import UserError
-from ndns.files import read_csv, read_json, read_number
+from ndns.files import read_csv, read_json, read_number, write_text
 
 
 @pytest.mark.parametrize(
@@ -40,3 +47,18 @@ def test_what_is_no_json_is_named(tmp_path, bytes_, says):
         path.write_bytes(bytes_)
     with pytest.raises(UserError, match=rf"c\.json: {says}"):
         read_json(path)
+
+
+@pytest.mark.parametrize("name", ["a" * 251 + ".csv", "é" * 125 + ".csv"])
+def test_a_name_as_long_as_the_file_system_bears_can_be_written(tmp_path, name):
+    write_text(tmp_path / name, "x")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_name_that_is_not_utf_8_is_named(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros(1600), 16_000)
+    (tmp_path / "a.wav").rename(tmp_path / os.fsdecode(b"caf\xe9.wav"))
+    ndns = Path(sys.executable).with_name("ndns")
+    done = subprocess.run([ndns, "score", tmp_path, tmp_path], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.endswith("caf\\udce9.wav': the name is not UTF-8; rename the file.\n")

@@ -18,6 +18,10 @@ FULL = 64 * 1024
 """A disk with fewer free bytes is full."""
 
 
+LONG_NAME = 200
+"""Bytes of a name from which on that of its temporary file could pass the 255 that file systems bear."""
+
+
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` (same suffix); it is renamed to `path` only if the block succeeds.
@@ -26,7 +30,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         UserError: the disk is full or must not be written.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    stem = path.stem if len(os.fsencode(path.name)) < LONG_NAME else sha256_bytes(os.fsencode(path.name))[:32]
+    temporary = path.with_name(f".{stem}.{os.getpid()}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -45,6 +50,8 @@ def disk_problem(error: Exception, path: Path) -> str | None:
 
     Libraries tell a full disk each in their own way (libsndfile in none), so the space that is left is looked at too.
     """
+    if isinstance(error, UnicodeEncodeError) and "\udc80" <= error.object[error.start] <= "\udcff":
+        return f"{error.object!a}: the name is not UTF-8; rename the file."
     number = error.errno if isinstance(error, OSError) else None
     place = getattr(error, "filename", None) or path
     if number in (errno.EACCES, errno.EPERM):

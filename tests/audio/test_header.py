@@ -52,6 +52,18 @@ def test_a_stream_of_unknown_length_is_taken_as_it_is(tmp_path, size):
     np.testing.assert_array_equal(samples, expected)
 
 
+def test_a_recording_whose_recorder_never_noted_a_size_is_named(tmp_path):
+    whole = bytearray(encoded())
+    whole[4:8] = whole[40:44] = bytes(4)
+    (tmp_path / "a.wav").write_bytes(whole)
+    with pytest.raises(
+        UserError, match=r"a\.wav: none of its 16004 bytes of samples can be read; the recording was not"
+    ):
+        audio.read_channels(tmp_path / "a.wav")
+    (tmp_path / "a.wav").write_bytes(whole[:44])
+    assert audio.info(tmp_path / "a.wav").frames == 0, "nothing was recorded"
+
+
 def test_chunks_around_the_samples_do_not_matter(tmp_path):
     whole = encoded()
     note = b"note" + struct.pack("<I", 5) + b"hello\0"

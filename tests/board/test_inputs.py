@@ -139,6 +139,15 @@ def test_pickled_activity_is_not_opened(study):
         load(study)
 
 
+def test_activity_that_is_cut_short_is_named(study):
+    path = study.root / "deploy/intel_sdnn/activity.npz"
+    whole = path.read_bytes()
+    for kept in (0, 10, len(whole) // 2, len(whole) - 10):
+        path.write_bytes(whole[:kept])
+        with pytest.raises(UserError, match=r"activity\.npz: not an activity file"):
+            load(study)
+
+
 def test_absent_activity_is_no_error(study):
     (study.root / "deploy/intel_sdnn/activity.npz").unlink()
     assert [run.activity is None for run in load(study).runs] == [False, True]

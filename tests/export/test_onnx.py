@@ -200,7 +200,7 @@ def test_the_command_writes_what_it_checked(networks, tmp_path, form):
 def test_what_is_no_float_network_is_refused(networks, tmp_path):
     golden = Path(__file__).parents[1] / "quantize/golden/s5_sparse.net"
     for arguments, match in (
-        (["onnx", str(golden)], "holds integers; ONNX takes the float network"),
+        (["onnx", str(golden)], "is no checkpoint; ONNX takes the float network"),
         (["onnx", str(golden), "--form", "loop"], "--form: 'loop' is not one of step, clip"),
         (["onnx", "absent.safetensors"], "absent.safetensors: no such file"),
     ):

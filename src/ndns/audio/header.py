@@ -12,7 +12,8 @@ MOST_CHUNKS = 10_000
 def promised(file: BinaryIO) -> tuple[int, int]:
     """Return how many bytes of samples a header announces, and how many of them are there.
 
-    WAV, RF64, W64, AIFF and AU carry such a number; others, and streams that left it open, count as (0, 0).
+    WAV, RF64, W64, AIFF and AU carry such a number; others, and streams that left it open, count as (0, 0). Of a WAV
+    whose recorder stopped before it noted any size, libsndfile reads nothing: all bytes are announced, none is there.
 
     Args:
         file: at any place; stays where it was looked at last.
@@ -24,11 +25,19 @@ def promised(file: BinaryIO) -> tuple[int, int]:
         start, size = struct.unpack(">II", file.read(8))
     elif kind in (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"riff"):
         start, size = _chunk(file, kind)
+        if kind in (b"RIFF", b"RIFX") and size == 0 < start < end and _unsized(file):
+            return end - start, 0
     else:
         return 0, 0
     if any(low <= size <= high for low, high in PLACEHOLDERS):
         return 0, 0
     return size, min(size, max(0, end - start))
+
+
+def _unsized(file: BinaryIO) -> bool:
+    """Whether the size of the whole file stands in a WAV's header as 0."""
+    file.seek(4)
+    return file.read(4) == bytes(4)
 
 
 def _chunk(file: BinaryIO, kind: bytes) -> tuple[int, int]:

@@ -60,6 +60,11 @@ def check_whole(path: str | Path, source: Path | io.BytesIO) -> None:
     """Raise a UserError that names `path` where `source` holds fewer samples than its header announces."""
     with nullcontext(source) if isinstance(source, io.BytesIO) else open(source, "rb") as file:
         size, there = promised(file)
+    if 0 == there < size:
+        raise UserError(
+            f"{path}: none of its {size} bytes of samples can be read; the recording was not finished, or the file is "
+            "cut short; replace it."
+        )
     if there < size:
         raise UserError(f"{path}: ends after {there} of {size} bytes of samples; the file is cut short, replace it.")
 

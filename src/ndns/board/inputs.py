@@ -1,5 +1,7 @@
 """What the board is made of: the files of one study, read, checked and joined clip by clip."""
 
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -314,7 +316,7 @@ def _activity(path: Path) -> Activity | None:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             layers, clips, steps, events = (arrays[key] for key in ("layers", "clips", "steps", "events_per_step"))
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path}: not an activity file ({error}); run the deploy stage again.") from None
     if events.shape != (len(layers), int(steps.sum())) or len(steps) != len(clips):
         raise UserError(f"{path}: events_per_step {events.shape} does not fit layers and steps; run deploy again.")

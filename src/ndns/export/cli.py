@@ -39,7 +39,7 @@ def onnx_command(
     path = registry.find(model, checkpoint=True).verified()
     _check_out(out, path)
     if path.suffix != ".safetensors":
-        raise UserError(f"{path}: holds integers; ONNX takes the float network of a checkpoint.safetensors.")
+        raise UserError(f"{path}: is no checkpoint; ONNX takes the float network of a checkpoint.safetensors.")
     torch.set_num_threads(1)
     network = models.load(path).eval()
     content = exported(network, part, form).SerializeToString()
