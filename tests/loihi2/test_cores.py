@@ -270,6 +270,8 @@ def test_recurrence_stays_where_two_nodes_share_their_neurons():
     shares, events = sends(network, worst_case(program))
     placement = place(network, shares, events, DAVIES.at("value"), DAVIES.barrier, "cores")
     assert [core.axons_in for core in placement.cores] == [0, 6, 3]
+    counts = list(timing.counts_by_share(placement, worst_case(program)))
+    assert [count.taken.sum() for count in counts] == [9], "three messages of frames, six of the shared neurons"
 
 
 def test_recut_gives_the_cores_asked_for():

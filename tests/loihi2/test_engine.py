@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from ndns.errors import UserError
 from ndns.loihi2 import engine
-from ndns.loihi2.nodes import Delta, Sigma, SigmaDelta, Synapse, synapse
+from ndns.loihi2.nodes import CubaLIF, Delta, GradedVec, Sigma, SigmaDelta, Synapse, synapse
 from ndns.loihi2.nodes.base import CHIP24, CHIP24_SATURATE, CORRECTED, LAVA, MODES, Mode, fit
-from ndns.loihi2.program import Program
+from ndns.loihi2.program import Program, dense_fan_out
+from ndns.loihi2.traffic import messages_of
 
 
 def _fitted(value: int, bits: int, saturate: bool) -> int:
@@ -223,3 +224,26 @@ def test_input_that_is_not_integer_or_misshaped_is_refused(random_sdnn):
     with pytest.raises(ValueError, match="expected"):
         engine.run(program, np.zeros((8, 3), int))
     assert engine.run(program, np.zeros((9, 0), int)).shape == (7, 0)
+
+
+@pytest.mark.parametrize("follower", [True, False])
+def test_spikes_that_return_to_their_own_layer_count(follower):
+    """Against a loop over spikes and weights; the power proxy counts zero weights, events do not."""
+    rng = np.random.default_rng(6)
+    weights = [rng.integers(-99, 99, shape) * (rng.random(shape) < 0.6) for shape in ((7, 5), (7, 7), (5, 7))]
+    lif = CubaLIF(7, vth=40, du=4095, dv=300, recurrent=weights[1])
+    after = (Synapse(weights[2]), Sigma(5)) if follower else (GradedVec(7, vth=0), Synapse(weights[2]), Sigma(5))
+    nodes = (Synapse(weights[0]), lif, *after)
+    names = ("fc1", "lif", "fc2", "output") if follower else ("fc1", "lif", "graded", "fc2", "output")
+    program = Program(nodes, names)
+    x = rng.integers(0, 2, (5, 60)).astype(np.int32)
+    counts = []
+    engine.Stream(program).run(np.ascontiguousarray(x.T[None]), counts)
+    spikes = messages_of(program, x)["lif"]
+    assert 0 < spikes.mean() < 1
+    targets = np.vstack([weights[1], weights[2]]) if follower else weights[1]
+    expected = [sum(np.count_nonzero(targets[:, neuron]) for neuron in np.flatnonzero(step)) for step in spikes]
+    layers = {layer.name: layer for layer in program.layers}
+    assert list(layers) == (["frames", "lif"] if follower else ["frames", "lif", "graded"])
+    np.testing.assert_array_equal(counts[1][1][0], expected)
+    assert dense_fan_out(layers["lif"].synapse) == len(targets)

@@ -15,7 +15,7 @@ from ndns.errors import UserError
 from ndns.files import read_csv
 from ndns.loihi2.denoiser import Denoiser
 from ndns.loihi2.nodes.synapse import Synapse
-from ndns.loihi2.program import Program
+from ndns.loihi2.program import Program, dense_fan_out
 from ndns.loihi2.traffic import Activity
 from ndns.metrics import latency, power_proxy, size
 
@@ -133,11 +133,6 @@ def operation_counts(program: Program, activity: Activity, step_s: float) -> dic
         "power_proxy_ops_s": power_proxy.power_proxy(synops, neuron_ops, step_s),
         "power_proxy_events_ops_s": power_proxy.power_proxy(synops_events, neuron_ops, step_s),
     }
-
-
-def dense_fan_out(node: object) -> int:
-    """Return how many weights a message meets when zeros count: `dense_fan_out` of a node that has it, else targets."""
-    return int(getattr(node, "dense_fan_out", node.shape_out))
 
 
 def parameter_counts(program: Program) -> dict[str, object]:

@@ -9,7 +9,7 @@ import numpy as np
 from ndns.audio.level import Level
 from ndns.config import FrontEnd
 from ndns.errors import UserError
-from ndns.loihi2.nodes.base import Node
+from ndns.loihi2.nodes.base import Node, Receiver
 from ndns.loihi2.nodes.s5_block import SIGMOID_EXP, integer_sigmoid
 
 MASKS = ("relu", "sigmoid")
@@ -115,7 +115,8 @@ class Program:
     def layers(self) -> tuple[Layer, ...]:
         """What sends messages to weights, in order: `input`, `hidden1`, `hidden2` for the SDNN.
 
-        A node may hold further senders (`inner`: name -> receiver with `fan_out`), as S5 blocks do.
+        A node may hold further senders (`inner`: name -> receiver with `fan_out`), as S5 blocks do, or send to itself
+        (`recurrence`: a receiver), as `CubaLIF` may.
         """
         found = []
         if hasattr(self.nodes[0], "fan_out"):
@@ -124,8 +125,9 @@ class Program:
             for inner, receiver in getattr(node, "inner", {}).items():
                 found.append(Layer(f"{name}.{inner}", len(receiver.fan_out), receiver, index, inner))
             after = self.nodes[index + 1] if index + 1 < len(self.nodes) else None
-            if hasattr(after, "fan_out"):
-                found.append(Layer(name, node.shape_out, after, index))
+            receivers = [one for one in (getattr(node, "recurrence", None), after) if hasattr(one, "fan_out")]
+            if receivers:
+                found.append(Layer(name, node.shape_out, _all_of(receivers), index))
         return tuple(found)
 
     def encode(self, magnitude: np.ndarray, level: Level | None = None) -> np.ndarray:
@@ -144,6 +146,18 @@ class Program:
         if self.mask_kind == "sigmoid":
             return integer_sigmoid(output, self.output_exp) * 2.0**-SIGMOID_EXP
         return np.maximum(output * 2.0**-self.output_exp + 1, 0)
+
+
+def _all_of(receivers: list[Any]) -> Any:
+    """Return the only one of several receivers of the same messages, or one that stands for all of them."""
+    if len(receivers) == 1:
+        return receivers[0]
+    return Receiver(sum(one.fan_out for one in receivers), sum(map(dense_fan_out, receivers)))
+
+
+def dense_fan_out(receiver: Any) -> int:
+    """Return how many weights a message meets when zeros count: `dense_fan_out` of one that has it, else targets."""
+    return int(getattr(receiver, "dense_fan_out", receiver.shape_out))
 
 
 @numba.njit(cache=True, nogil=True)

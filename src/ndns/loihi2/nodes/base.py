@@ -43,6 +43,19 @@ CHIP24_SATURATE = Mode("chip24-saturate", state_bits=24, message_bits=16, satura
 MODES = {mode.name: mode for mode in (LAVA, CORRECTED, CHIP24, CHIP24_SATURATE)}
 
 
+@dataclass(frozen=True, eq=False)
+class Receiver:
+    """What messages meet that go elsewhere than to the next node alone.
+
+    Attributes:
+        fan_out: non-zero weights that each sender's message meets, `(sender,)`.
+        shape_out: neurons that receive: weights that a message would meet without zeros.
+    """
+
+    fan_out: np.ndarray
+    shape_out: int
+
+
 @runtime_checkable
 class Node(Protocol):
     """One element of the chain. Implementations are frozen dataclasses; arrays in them are read-only by convention."""

@@ -7,7 +7,7 @@ import numba
 import numpy as np
 
 from ndns.errors import UserError
-from ndns.loihi2.nodes.base import LAVA, Mode, State, meters
+from ndns.loihi2.nodes.base import LAVA, Mode, Receiver, State, meters
 
 DECAY_BITS = 12
 VTH_SHIFT = 6
@@ -94,6 +94,11 @@ class CubaLIF:
         """Effective bias `(size,)` int32."""
         left, right = np.maximum(self.bias_exp, 0), np.maximum(-self.bias_exp, 0)
         return ((self.bias_mant << left) >> right).astype(np.int32)
+
+    @property
+    def recurrence(self) -> Receiver | None:
+        """What a neuron's own layer receives of its spike; none without `recurrent`."""
+        return None if self.recurrent is None else Receiver(np.count_nonzero(self.recurrent, axis=0), self.size)
 
     @cached_property
     def _columns(self) -> np.ndarray:

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from ndns.errors import UserError
-from ndns.loihi2.nodes.base import LAVA, Mode, State, meter_of, meters
+from ndns.loihi2.nodes.base import LAVA, Mode, Receiver, State, meter_of, meters
 from ndns.loihi2.nodes.kernels import clipped, recur
 from ndns.loihi2.nodes.matrix import Matrix
 
@@ -173,19 +173,6 @@ class DiagonalSSM:
         y = shifted(2 * real, self.x_exp + self.c_exp - self.y_exp) + direct + self.bias_y
         out = saturate(y, self.message_bits, state["overflow"]).astype(np.int32)
         return out, {"state": states}
-
-
-@dataclass(frozen=True, eq=False)
-class Receiver:
-    """What messages from inside of a node meet.
-
-    Attributes:
-        fan_out: non-zero weights that each sender's message meets, `(sender,)`.
-        shape_out: neurons that receive: weights that a message would meet without zeros.
-    """
-
-    fan_out: np.ndarray
-    shape_out: int
 
 
 def integers(node: str, name: str, value: np.ndarray, shape: tuple[int, ...], bits: int) -> np.ndarray:

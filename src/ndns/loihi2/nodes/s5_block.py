@@ -7,12 +7,11 @@ import numpy as np
 
 from ndns.errors import UserError
 from ndns.loihi2.nodes import kernels
-from ndns.loihi2.nodes.base import LAVA, METERS, Mode, State, meter_of, meters, note_range
+from ndns.loihi2.nodes.base import LAVA, METERS, Mode, Receiver, State, meter_of, meters, note_range
 from ndns.loihi2.nodes.matrix import FEW_STEPS, Matrix
 from ndns.loihi2.nodes.s5 import (
     FARTHEST_LEFT,
     DiagonalSSM,
-    Receiver,
     check_shift,
     check_widths,
     integers,
