@@ -162,9 +162,7 @@ def counts_by_share(placement: Placement, activity: Activity) -> Iterator[Counts
         events = np.repeat(np.array([[mean[name]] for name in names]), block.stop - start, axis=1)
         synops = np.repeat(guess[:, None], block.stop - start, axis=1)
         for index, layer in enumerate(activity.layers):
-            if (
-                layer not in names
-            ):  # recurrent neurons in one population with the next node: its messages stand for theirs
+            if layer not in names:  # it shares its neurons with the next node, whose messages stand for both
                 continue
             events[names.index(layer)] = activity.events[index, block]
             synops[names.index(layer)] = activity.synops[index, block]
