@@ -80,7 +80,7 @@ def test_wrong_rows_are_refused(go, row, message):
         go(row)
 
 
-@pytest.mark.parametrize("row", [f"{NAME},many,{'0' * 64}", f"{NAME},3,", f"{NAME},3"])
+@pytest.mark.parametrize("row", [f"{NAME},many,{'0' * 64}", f"{NAME},3,", f"{NAME},,{'0' * 64}"])
 def test_a_wrong_row_of_the_lock_file_is_named(tmp_path, go, row):
     (tmp_path / "root").mkdir()
     (tmp_path / "root/sources.lock.csv").write_text(f"name,bytes,sha256\n{row}\n")
