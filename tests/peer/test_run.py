@@ -9,11 +9,15 @@ import zlib
 
 import numpy as np
 import pytest
+import torch
 
 from ndns.audio.io import pcm_sha256, read_pcm16, write_pcm16
+from ndns.audio.stft import encode
 from ndns.config import Peer
 from ndns.errors import UserError
 from ndns.files import read_csv, write_csv
+from ndns.loihi2 import engine, netx
+from ndns.loihi2.denoiser import Denoiser
 from ndns.metrics.si_snr import si_snr
 from ndns.peer.ideal_ratio_mask import IdealRatioMask
 from ndns.peer.run import run_peer
@@ -293,3 +297,23 @@ def test_gtcrn_counts_and_improves(mix, shared_data):
     assert cost["macs_s"] == pytest.approx(33e6, rel=0.1)
     assert np.abs(clips[0][-2000:]).max() < 2 * np.abs(noisy(mix)).max()
     assert clips[0].any()
+
+
+@pytest.mark.parametrize("network", ["intel_sdnn", "intel_sdnn_nodelay"])
+def test_the_challenges_network_in_float_answers_like_its_integers(mix, shared_data, network):
+    folder = shared_data / "peer_weights" / network
+    if not (folder / "network.pt").is_file():
+        pytest.skip("Intel's released weights are absent")
+    _, clips, cost = run(mix, peer="sdnn_float", weights=str(folder / "network.pt"))
+    program = netx.read(folder / "network.net")
+    rates = []
+    for index, clip in enumerate(clips):
+        heard = noisy(mix, index).astype(np.float64)
+        integer = Denoiser(program).denoise(heard / 32768) * 32768
+        likeness, change = (si_snr(*map(torch.from_numpy, (clip * 1.0, other))).item() for other in (integer, heard))
+        assert likeness > max(25, change + 3), "what the two do apart is less than what they do to the clip"
+        events = engine.record(program, program.encode(np.abs(encode(heard / 32768, program.front_end.frames()))))[1]
+        rates.append(events.events_per_step.mean(axis=1) / [257, 512, 512])
+    synops = np.mean(rates, axis=0) @ [257 * 512, 512 * 512, 512 * 257]
+    assert cost["power_proxy_ops_s"] == pytest.approx((synops + 10 * (257 + 512 + 512)) / 0.008, rel=0.01)
+    assert cost["parameters"] == 2 * 257 * 512 + 512 * 512
