@@ -85,13 +85,14 @@ def test_a_table_without_a_number_is_named(tmp_path, table, says):
         value_of(folder, BAND)
 
 
-def test_a_seed_in_the_table_that_is_no_number_is_named(tmp_path):
+@pytest.mark.parametrize("seed", ["one", "1.5", "nan", "inf", ""])
+def test_a_seed_in_the_table_that_is_no_number_is_named(tmp_path, seed):
     (tmp_path / "config").mkdir()
     history(tmp_path, 1, 7.0)
     write_bands(tmp_path, study([1]), BAND)
     table = tmp_path / "config" / "bands.csv"
-    table.write_text(table.read_text().replace(",1,val_si_snr", ",one,val_si_snr"))
-    with pytest.raises(UserError, match=r"bands\.csv: seed: 'one' is not a number"):
+    table.write_text(table.read_text().replace(",1,val_si_snr", f",{seed},val_si_snr"))
+    with pytest.raises(UserError, match=rf"bands\.csv: seed: '{seed}' is not a number"):
         recorded_values(tmp_path, study([2]), "sdnn-seed2", BAND)
 
 

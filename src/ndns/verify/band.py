@@ -82,14 +82,20 @@ def recorded_values(root: Path, plan: Plan, run: str, band: Band) -> dict[int, f
     if (root / TABLE).is_file():
         for row in read_csv(root / TABLE, COLUMNS):
             if (row["settings"], row["column"], row["take"]) == (key, band.column, band.take):
-                number = read_number(row["seed"], root / TABLE, "seed")
-                found[int(number)] = read_number(row["value"], root / TABLE, "value")
+                found[_seed(row["seed"], root / TABLE)] = read_number(row["value"], root / TABLE, "value")
     for other, (sibling, number) in plan.trained.items():
         folder = root / "results" / plan.study.study / "train" / other
         if sibling is model and (folder / band.file).is_file():
             found[number] = value_of(folder, band)
     found.pop(seed, None)
     return found
+
+
+def _seed(text: str, path: Path) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise UserError(f"{path}: seed: {text!r} is not a number such as 1; mend it, or run `ndns bands`.") from None
 
 
 def write_bands(root: Path, plan: Plan, band: Band) -> int:
