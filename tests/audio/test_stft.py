@@ -6,7 +6,8 @@ import scipy.signal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ndns.audio.stft import WINDOWS, Decoder, Encoder, Frames, decode, encode, magnitude
+from ndns.audio import stft
+from ndns.audio.stft import WINDOWS, Decoder, Encoder, Frames, coded, decode, encode, magnitude
 
 FRAMES = st.sampled_from([Frames(512, 128, w) for w in WINDOWS] + [Frames(64, 16, "sqrt_hann"), Frames(32, 16)])
 
@@ -32,6 +33,14 @@ def test_stream_equals_whole_clip_bit_for_bit(frames, blocks, seed):
     whole = Encoder(frames).push(signal)
     assert np.array_equal(np.concatenate(spectra, axis=1), whole)
     assert np.array_equal(np.concatenate(output), Decoder(frames).push(whole))
+
+
+@pytest.mark.parametrize("samples", [1, 500, 4096, 5000])
+@pytest.mark.parametrize("window", WINDOWS)
+def test_coded_in_blocks_is_decode_of_encode_bit_for_bit(monkeypatch, samples, window):
+    monkeypatch.setattr(stft, "BLOCK", 5)
+    signal, frames = np.random.default_rng(0).standard_normal(samples), Frames(512, 128, window)
+    assert np.array_equal(coded(signal, frames), decode(encode(signal, frames), samples, frames))
 
 
 def test_frames_equal_scipy():

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pystoi import stoi
 
+from ndns.metrics import estoi as module
 from ndns.metrics.estoi import estoi
 
 RATE = 16_000
@@ -29,6 +30,14 @@ def test_equals_pystoi(seed: int, samples: int, level: float) -> None:
             assert stoi(target, estimate, RATE, extended=True) == 1e-5
     else:
         assert value == pytest.approx(stoi(target, estimate, RATE, extended=True), abs=1e-6)
+
+
+@pytest.mark.parametrize("block", [1, 37, 64])
+def test_blocks_change_nothing(monkeypatch, block: int) -> None:
+    target = speech_like(32_000, 3)
+    estimate = target + 0.1 * np.random.default_rng(4).standard_normal(32_000)
+    monkeypatch.setattr(module, "BLOCK", block)
+    assert estoi(estimate, target) == pytest.approx(stoi(target, estimate, RATE, extended=True), abs=1e-6)
 
 
 def test_equals_pystoi_on_real_speech(shared_data) -> None:

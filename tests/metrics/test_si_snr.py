@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchmetrics.functional.audio import scale_invariant_signal_noise_ratio
 
+from ndns.metrics import si_snr as module
 from ndns.metrics.si_snr import aligned, delay, si_snr, si_snr_aligned, si_snr_improvement
 
 
@@ -108,3 +109,13 @@ def test_delay_agrees_with_a_direct_search_and_silence_has_none() -> None:
     products = {lag: abs(np.dot(*aligned(estimate, target, lag))) for lag in range(-50, 51)}
     assert delay(estimate, target, limit=50) == max(products, key=products.get) == -7
     assert delay(np.zeros(300), target) == 0
+
+
+@pytest.mark.parametrize("lag", [-90, -7, 0, 3, 100])
+@pytest.mark.parametrize("more", [-120, 0, 40])
+def test_delay_in_blocks_agrees_with_a_direct_search(monkeypatch, lag: int, more: int) -> None:
+    monkeypatch.setattr(module, "BLOCK", 64)
+    long = np.random.default_rng(7).standard_normal(900)
+    target, estimate = long[200:600], long[200 - lag : 600 - lag + more] + 0.3
+    products = {shift: abs(np.dot(*aligned(estimate, target, shift))) for shift in range(-150, 151)}
+    assert delay(estimate, target, limit=150) == max(products, key=products.get) == lag

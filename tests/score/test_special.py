@@ -1,5 +1,7 @@
 """Unusual recordings: each cell of the table in docs/metrics.md."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -101,3 +103,22 @@ def test_a_very_short_clip_has_no_pesq_and_no_estoi() -> None:
     found = row(denoised=DENOISED[short], clean=CLEAN[short], dnsmos=False)
     assert (found["pesq"], found["estoi"]) == (None, None)
     assert found["si_snr"] == pytest.approx(si_snr(DENOISED[short], CLEAN[short]))
+
+
+def test_memory_grows_slowly_with_the_length() -> None:
+    rng = np.random.default_rng(0)
+    settings = Score(dnsmos=False, pesq=False)
+
+    def peak(minutes: int) -> int:
+        clean = rng.standard_normal(minutes * 60 * 16_000, dtype=np.float32) / 10
+        noisy = clean + rng.standard_normal(len(clean), dtype=np.float32) / 50
+        tracemalloc.start()
+        row = measure(noisy, clean, noisy, settings)
+        held = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert row["estoi"] > 0.9
+        assert row["delay_samples"] == 0
+        return held
+
+    measure(np.ones(16_000), np.ones(16_000), None, settings)  # what is imported is not counted
+    assert peak(3) - peak(1) < 2 * 50e6

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 WINDOWS = ("rectangular", "sqrt_hann")
+BLOCK = 1024
+"""Frames that `coded` holds at a time."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,18 @@ def decode(spectra: np.ndarray, samples: int, frames: Frames | None = None) -> n
     """Return `samples` samples aligned with the signal that `encode` took: the overlap delay is removed."""
     frames = frames or Frames()
     return Decoder(frames).push(spectra)[frames.overlap : frames.overlap + samples]
+
+
+def coded(samples: np.ndarray, frames: Frames | None = None) -> np.ndarray:
+    """Return `decode(encode(samples, frames), len(samples), frames)`, bit for bit, without all spectra in memory."""
+    frames = frames or Frames()
+    encoder, decoder = Encoder(frames), Decoder(frames)
+    padded = np.zeros(frames.count(len(samples)) * frames.hop)
+    padded[: len(samples)] = samples
+    block = BLOCK * frames.hop
+    for start in range(0, len(padded), block):
+        padded[start : start + block] = decoder.push(encoder.push(padded[start : start + block]))
+    return padded[frames.overlap : frames.overlap + len(samples)]
 
 
 def magnitude(spectra: np.ndarray) -> np.ndarray:

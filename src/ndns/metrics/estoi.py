@@ -10,6 +10,8 @@ SEGMENT = 30
 BANDS, LOWEST_HZ = 15, 150.0
 RANGE_DB = 40.0
 TINY = 1e-12
+BLOCK = 4096
+"""Frames (52 s) that are held at a time: a segment a frame, 450 numbers each."""
 
 
 def estoi(estimate: np.ndarray, target: np.ndarray) -> float | None:
@@ -37,10 +39,14 @@ def estoi(estimate: np.ndarray, target: np.ndarray) -> float | None:
         return None
     signals = _drop_silence(_resample(estimate), _resample(target))
     envelopes = [_envelopes(signal) for signal in signals]
-    if len(envelopes[0]) < SEGMENT:
+    segments = len(envelopes[0]) - SEGMENT + 1
+    if segments < 1:
         return None
-    first, second = (_normalised(envelope) for envelope in envelopes)
-    return float(np.einsum("sbt,sbt->", first, second) / (SEGMENT * len(first)))
+    total = 0.0
+    for block in _blocks(segments):
+        first, second = (_normalised(envelope[block.start : block.stop + SEGMENT - 1]) for envelope in envelopes)
+        total += float(np.einsum("sbt,sbt->", first, second))
+    return total / (SEGMENT * segments)
 
 
 def _resample(samples: np.ndarray) -> np.ndarray:
@@ -60,32 +66,47 @@ def _low_pass(factor: int) -> np.ndarray:
 
 
 def _frames(samples: np.ndarray) -> np.ndarray:
-    """Return the windowed frames `(frame, 256)`; one that ends with the signal is left out, as in the original."""
+    """Return a view of the frames `(frame, 256)`; one that ends with the signal is left out, as in the original."""
     if len(samples) <= FRAME:
         return np.zeros((0, FRAME))
-    window = np.hanning(FRAME + 2)[1:-1]
-    return np.lib.stride_tricks.sliding_window_view(samples[:-1], FRAME)[::HOP] * window
+    return np.lib.stride_tricks.sliding_window_view(samples[:-1], FRAME)[::HOP]
+
+
+@cache
+def _window() -> np.ndarray:
+    return np.hanning(FRAME + 2)[1:-1]
+
+
+def _blocks(frames: int) -> list[slice]:
+    return [slice(start, min(start + BLOCK, frames)) for start in range(0, frames, BLOCK)]
 
 
 def _drop_silence(estimate: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Overlap-add the frames in which the target is within 40 dB of its loudest frame."""
     frames = _frames(target)
-    energy = 20 * np.log10(np.linalg.norm(frames, axis=1) + np.finfo(float).eps)
-    kept = energy > energy.max(initial=-np.inf) - RANGE_DB
-    return _overlap_add(_frames(estimate)[kept]), _overlap_add(frames[kept])
+    norm = [np.linalg.norm(frames[block] * _window(), axis=1) for block in _blocks(len(frames))]
+    energy = 20 * np.log10(np.concatenate([np.zeros(0), *norm]) + np.finfo(float).eps)
+    kept = np.flatnonzero(energy > energy.max(initial=-np.inf) - RANGE_DB)
+    return _overlap_add(_frames(estimate), kept), _overlap_add(frames, kept)
 
 
-def _overlap_add(frames: np.ndarray) -> np.ndarray:
-    halves = np.zeros((len(frames) + 1, HOP))
-    halves[:-1] += frames[:, :HOP]
-    halves[1:] += frames[:, HOP:]
+def _overlap_add(frames: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    halves = np.zeros((len(kept) + 1, HOP))
+    for block in _blocks(len(kept)):
+        rows = frames[kept[block]] * _window()
+        halves[block] += rows[:, :HOP]
+        halves[block.start + 1 : block.stop + 1] += rows[:, HOP:]
     return halves.ravel()
 
 
 def _envelopes(samples: np.ndarray) -> np.ndarray:
     """Return the third-octave band envelopes `(frame, band)`."""
-    spectra = np.fft.rfft(_frames(samples), n=N_FFT, axis=1)
-    return np.sqrt((spectra.real**2 + spectra.imag**2) @ _third_octaves())
+    frames = _frames(samples)
+    envelopes = np.empty((len(frames), BANDS))
+    for block in _blocks(len(frames)):
+        spectra = np.fft.rfft(frames[block] * _window(), n=N_FFT, axis=1)
+        envelopes[block] = np.sqrt((spectra.real**2 + spectra.imag**2) @ _third_octaves())
+    return envelopes
 
 
 @cache

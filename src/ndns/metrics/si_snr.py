@@ -3,6 +3,8 @@
 import numpy as np
 
 EPS = 1e-8
+BLOCK = 1 << 20
+"""Samples (65 s) that `delay` correlates at a time."""
 
 
 def si_snr(estimate, target, eps: float = EPS):
@@ -65,12 +67,18 @@ def delay(estimate: np.ndarray, target: np.ndarray, limit: int = 16_000) -> int:
     from scipy.fft import irfft, next_fast_len, rfft
 
     limit = min(limit, len(estimate) - 1, len(target) - 1)
-    size = next_fast_len(len(estimate) + len(target), real=True)
-    spectrum = rfft(np.asarray(estimate, np.float64), size) * rfft(np.asarray(target, np.float64), size).conj()
-    correlation = np.abs(irfft(spectrum, size))
+    correlation = np.zeros(2 * limit + 1)
+    for start in range(0, len(target), BLOCK):
+        part = np.asarray(target[start : start + BLOCK], np.float64)
+        first, last = start - limit, start + len(part) + limit
+        around = np.zeros(last - first)
+        found = estimate[max(first, 0) : last]
+        around[max(-first, 0) :][: len(found)] = found
+        size = next_fast_len(len(around), real=True)
+        correlation += irfft(rfft(around, size) * rfft(part, size).conj(), size)[: len(correlation)]
     lags = np.arange(-limit, limit + 1)
     lags = lags[np.argsort(np.abs(lags), kind="stable")]
-    return int(lags[np.argmax(correlation[lags])])
+    return int(lags[np.argmax(np.abs(correlation)[lags + limit])])
 
 
 def aligned(estimate: np.ndarray, target: np.ndarray, lag: int) -> tuple[np.ndarray, np.ndarray]:

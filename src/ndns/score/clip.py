@@ -45,7 +45,7 @@ def _si_snr_row(denoised: np.ndarray, clean: np.ndarray, noisy: np.ndarray | Non
     row["si_snr"] = value = float(si_snr(denoised, clean))
     row["si_snr_aligned"], row["delay_samples"] = si_snr_aligned(denoised, clean)
     if noisy is not None:
-        through = stft.decode(stft.encode(noisy), len(noisy))
+        through = stft.coded(noisy)
         row["si_snri_data"] = value - float(si_snr(noisy, clean))
         row["si_snri_encdec"] = value - float(si_snr(through, clean))
     return row
