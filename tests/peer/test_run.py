@@ -19,8 +19,9 @@ from ndns.files import read_csv, write_csv
 from ndns.loihi2 import engine, netx
 from ndns.loihi2.denoiser import Denoiser
 from ndns.metrics.si_snr import si_snr
+from ndns.peer.base import Clip
 from ndns.peer.ideal_ratio_mask import IdealRatioMask
-from ndns.peer.run import run_peer
+from ndns.peer.run import peer_of, run_peer
 
 SCRIPT = """
 import sys, numpy as np, soundfile
@@ -317,3 +318,7 @@ def test_the_challenges_network_in_float_answers_like_its_integers(mix, shared_d
     synops = np.mean(rates, axis=0) @ [257 * 512, 512 * 512, 512 * 257]
     assert cost["power_proxy_ops_s"] == pytest.approx((synops + 10 * (257 + 512 + 512)) / 0.008, rel=0.01)
     assert cost["parameters"] == 2 * 257 * 512 + 512 * 512
+    peer = peer_of(Peer(peer="sdnn_float", weights=str(folder / "network.pt")))
+    short = peer.denoise(Clip("c0", noisy(mix)[:100] / 32768, mix))[0]
+    assert short.shape == (100,)
+    assert short.any()

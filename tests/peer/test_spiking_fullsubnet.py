@@ -6,6 +6,8 @@ import torch
 
 from ndns.config import Peer
 from ndns.errors import UserError
+from ndns.peer import spiking_fullsubnet
+from ndns.peer.base import Clip
 from ndns.peer.spiking_fullsubnet import (
     GatedSpiking,
     SpikingFullSubNet,
@@ -111,6 +113,18 @@ def test_weights_are_read_as_tensors_only(tiny, tmp_path):
     torch.save({"x": Peer}, path)
     with pytest.raises(UserError, match="state dict"):
         load(path, "causal")
+
+
+def test_a_clip_shorter_than_a_frame_is_heard_with_silence_after_it(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(spiking_fullsubnet, "load", lambda path, norm: tiny)
+    (tmp_path / "w.bin").touch()
+    peer = SpikingFullSubNetPeer(Peer(peer="spiking_fullsubnet", weights=str(tmp_path / "w.bin")))
+    noisy = np.random.default_rng(0).uniform(-0.3, 0.3, 700)
+    noisy[100:] = 0
+    short = peer.denoise(Clip("c0", noisy[:100], tmp_path))[0]
+    assert short.shape == (100,)
+    np.testing.assert_allclose(short, peer.denoise(Clip("c0", noisy, tmp_path))[0][:100], atol=1e-6)
+    assert short.any()
 
 
 @pytest.mark.parametrize(("size", "parameters", "kilobytes"), [("s", 521, 2084), ("m", 954, 3816)])

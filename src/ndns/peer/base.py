@@ -79,6 +79,15 @@ def advanced(output: np.ndarray, delay: int, samples: int) -> np.ndarray:
     return np.pad(kept, (0, samples - len(kept)))
 
 
+def lengthened(noisy: np.ndarray, samples: int) -> np.ndarray:
+    """Return float32 `noisy` with silence after it up to `samples`, which centred frames need for their first one.
+
+    >>> lengthened(np.ones(2), 3)
+    array([1., 1., 0.], dtype=float32)
+    """
+    return np.pad(noisy.astype(np.float32), (0, max(samples - len(noisy), 0)))
+
+
 def milliseconds(samples: int) -> float:
     """Return the duration of `samples` at 16 kHz, ms."""
     return 1000 * samples / RATE

@@ -5,7 +5,7 @@ import numpy as np
 from ndns.audio.io import RATE
 from ndns.config import Peer as Settings
 from ndns.metrics import power_proxy
-from ndns.peer.base import Clip, Facts, checked_weights, milliseconds
+from ndns.peer.base import Clip, Facts, checked_weights, lengthened, milliseconds
 
 
 class SdnnFloat:
@@ -36,8 +36,8 @@ class SdnnFloat:
         import torch
 
         with torch.no_grad():
-            output = self._model(torch.from_numpy(clip.noisy.astype(np.float32))[None])
+            output = self._model(torch.from_numpy(lengthened(clip.noisy, self._frames.n_fft))[None])
         rates = np.array([float(rate) for rate in output.rates.values()])
         synops = power_proxy.synops_per_step(rates, self._neurons, self._fan_out)
         proxy = power_proxy.power_proxy(synops, int(self._neurons.sum()), self._step_s)
-        return output.denoised[0].numpy().astype(np.float64), {"power_proxy_ops_s": proxy}
+        return output.denoised[0, : len(clip.noisy)].numpy().astype(np.float64), {"power_proxy_ops_s": proxy}

@@ -17,7 +17,7 @@ from ndns.audio.io import RATE
 from ndns.config import Peer as Settings
 from ndns.errors import UserError
 from ndns.models.slayer import unpacked
-from ndns.peer.base import Clip, Facts, checked_weights, milliseconds
+from ndns.peer.base import Clip, Facts, checked_weights, lengthened, milliseconds
 
 N_FFT, HOP = 512, 128
 STEP_S = HOP / RATE
@@ -183,6 +183,6 @@ class SpikingFullSubNetPeer:
 
     def denoise(self, clip: Clip) -> tuple[np.ndarray, Mapping[str, float]]:
         """Run the whole clip."""
-        out, counts = self._model(torch.from_numpy(clip.noisy.astype(np.float32)))
+        out, counts = self._model(torch.from_numpy(lengthened(clip.noisy, N_FFT)))
         figures = {"power_proxy_ops_s": proxy(counts, False), "power_proxy_events_ops_s": proxy(counts, True)}
-        return out.numpy().astype(np.float64), figures
+        return out[: len(clip.noisy)].numpy().astype(np.float64), figures
