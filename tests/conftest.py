@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +46,24 @@ def shared_data() -> Path:
     if not root.is_dir():
         pytest.skip("real recordings and released weights are absent; set NDNS_SHARED_DATA to their folder")
     return root
+
+
+@pytest.fixture
+def held_elsewhere() -> Callable[[Path], AbstractContextManager]:
+    """A block in which another process holds a lock file."""
+    code = "import sys, pathlib; from ndns.files import held\n"
+    code += "with held(pathlib.Path(sys.argv[1]), ''): print(1, flush=True); input()"
+
+    @contextmanager
+    def block(path: Path) -> Iterator[None]:
+        command = [sys.executable, "-c", code, str(path)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdout.readline() == b"1\n"
+            yield
+            process.communicate(b"\n")
+        assert process.returncode == 0
+
+    return block
 
 
 REPOSITORY = Path(__file__).resolve().parents[1]

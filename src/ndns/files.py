@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -69,6 +70,26 @@ def disk_problem(error: Exception, path: Path) -> str | None:
 def _free(path: Path) -> int:
     """Bytes left on the disk of the nearest folder that exists."""
     return shutil.disk_usage(next(folder for folder in path.absolute().parents if folder.is_dir())).free
+
+
+@contextmanager
+def held(path: Path, refusal: str) -> Iterator[None]:
+    """Hold a lock file for one process, not for those that it forks; the lock ends with it, the file stays.
+
+    Args:
+        path: of the lock file; its folder is made.
+        refusal: what to say where another process holds it.
+
+    Raises:
+        UserError: with `refusal`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", encoding="utf-8") as handle:
+        try:
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):  # POSIX allows both
+            raise UserError(refusal) from None
+        yield
 
 
 def write_text(path: str | Path, text: str) -> None:

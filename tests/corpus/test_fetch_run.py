@@ -61,8 +61,8 @@ def test_several_at_once_give_the_same(tmp_path, site, go):
     assert len((tmp_path / "root/sources.lock.csv").read_text().splitlines()) == 7
 
 
-def test_second_run_in_the_same_folder_is_kept_out(tmp_path, go):
-    with module._alone(tmp_path / "root/.fetch"), pytest.raises(UserError, match="another fetch is at work"):
+def test_second_run_in_the_same_folder_is_kept_out(tmp_path, go, held_elsewhere):
+    with held_elsewhere(tmp_path / "root/.fetch/lock"), pytest.raises(UserError, match="another fetch is at work"):
         go(published())
 
 

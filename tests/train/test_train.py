@@ -85,6 +85,21 @@ def test_terminated_then_kill_9_then_the_same_command(mix, tmp_path):
         assert (cut / name).read_bytes() == (whole / name).read_bytes(), name
 
 
+def test_a_second_training_in_the_same_folder_is_kept_out(mix, tmp_path, power_cut, held_elsewhere, capsys):
+    model = settings(epochs=3)
+    with power_cut():
+        train(model, 1, [mix / "train.csv"], mix / "val.csv", tmp_path)
+    before = {path.name: path.read_bytes() for path in (tmp_path / ".resume").iterdir()}
+    with held_elsewhere(tmp_path / ".resume" / "lock"):
+        for seed in (1, 2):
+            with pytest.raises(UserError, match="another training is at work there"):
+                train(model, seed, [mix / "train.csv"], mix / "val.csv", tmp_path)
+    assert {path.name: path.read_bytes() for path in (tmp_path / ".resume").iterdir()} == before
+    train(model, 1, [mix / "train.csv"], mix / "val.csv", tmp_path)
+    assert "going on after the last whole epoch" in capsys.readouterr().err
+    assert not (tmp_path / ".resume").exists()
+
+
 @pytest.mark.parametrize("network", ["sdnn", "s5"])
 def test_an_interrupted_run_ends_like_a_whole_one(mix, tmp_path, power_cut, capsys, network):
     """Dropout, schedule, pruning and batch statistics go on where they stopped, too."""

@@ -4,7 +4,6 @@ Below the root, `.fetch/archives` holds what has arrived, `.fetch/state` what is
 unpacked; `sources.lock.csv` the sizes and hashes of first downloads.
 """
 
-import fcntl
 import json
 import os
 import shutil
@@ -24,7 +23,7 @@ from ndns.corpus.fetch_sources import Archive, Lock, Part, read_sources
 from ndns.corpus.unpack import RESERVED, Interrupted, unpack
 from ndns.corpus.unpack_zip import Corrupt
 from ndns.errors import UserError
-from ndns.files import sha256_file, write_json
+from ndns.files import held, sha256_file, write_json
 
 NAMED = 8
 """Failures that an error names one by one."""
@@ -86,7 +85,7 @@ def fetch(
     if run.existing is not None and not run.existing.is_dir():
         raise UserError(f"corpus_root: {run.existing} is not a folder; name an existing copy or leave it out.")
     archives = read_sources(Path(settings.sources), settings.sets)
-    with _alone(run.own):
+    with held(run.own / "lock", f"{run.root}: another fetch is at work there; wait for it or end it."):
         lock = Lock(run.root / "sources.lock.csv")
         copies = {group: copy for group in settings.sets if (copy := _copy(run, group, archives)) is not None}
         wanted = [archive for archive in archives if archive.group not in copies]
@@ -101,18 +100,6 @@ def fetch(
         report = _report(run, archives, copies, failures)
     write_json(run.root / "fetched.json", report)
     return report
-
-
-@contextmanager
-def _alone(own: Path) -> Iterator[None]:
-    """Keep a second run out of the same folder."""
-    own.mkdir(parents=True, exist_ok=True)
-    with open(own / "lock", "w", encoding="utf-8") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{own.parent}: another fetch is at work there; wait for it or end it.") from None
-        yield
 
 
 def _copy(run: _Run, group: str, archives: Sequence[Archive]) -> Path | None:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import sys
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 
 import lightning
@@ -17,12 +18,12 @@ from ndns import models
 from ndns.config import Mix, TrainedModel
 from ndns.config_train import Train
 from ndns.errors import UserError
-from ndns.files import atomic_path, sha256_bytes, sha256_file, write_csv, write_text
+from ndns.files import atomic_path, held, sha256_bytes, sha256_file, write_csv, write_text
 from ndns.models.slayer import unpacked
 from ndns.processes import keep_freed_memory
 from ndns.train.learner import Chronicle, Learner
 
-CHECKPOINT, HISTORY, RESUME = "checkpoint.safetensors", "history.csv", ".resume"
+CHECKPOINT, HISTORY, RESUME, LOCK = "checkpoint.safetensors", "history.csv", ".resume", "lock"
 
 
 def train(
@@ -51,7 +52,7 @@ def train(
 
     Raises:
         UserError: mixtures or initial weights that do not fit the settings, devices that are not there, a training
-            state that is damaged, or a loss that is not finite.
+            state that is damaged, a loss that is not finite, or another training at work in `out`.
     """
     _be_quiet()
     keep_freed_memory()
@@ -67,18 +68,23 @@ def train(
     if settings.train.batch % trainer.world_size:
         raise UserError(f"train.batch: {settings.train.batch} cannot be shared by {trainer.world_size} processes.")
     read = [*sources, val_mix, *([initial] if initial else [])]
-    resumed = _resumed(chronicle, _key(settings, seed, read), trainer.is_global_zero)
-    try:
-        trainer.fit(learner, ckpt_path=chronicle.last if resumed else None, weights_only=True)
-    except SIGTERMException:  # which Lightning lets end as if all was done
-        raise SystemExit(128 + signal.SIGTERM) from None
-    if not trainer.is_global_zero:
-        return
+    busy = f"{out}: another training is at work there; wait for it, end it, or name another --out."
+    with held(folder / LOCK, busy) if trainer.is_global_zero else nullcontext():
+        resumed = _resumed(chronicle, _key(settings, seed, read), trainer.is_global_zero)
+        try:
+            trainer.fit(learner, ckpt_path=chronicle.last if resumed else None, weights_only=True)
+        except SIGTERMException:  # which Lightning lets end as if all was done
+            raise SystemExit(128 + signal.SIGTERM) from None
+        if trainer.is_global_zero:
+            _finish(chronicle, out)
+
+
+def _finish(chronicle: Chronicle, out: Path) -> None:
     with atomic_path(out / CHECKPOINT) as temporary:
         shutil.copyfile(chronicle.best, temporary)
     write_csv(out / HISTORY, chronicle.rows, list(chronicle.rows[0]))
     chronicle.last.unlink()  # first: nobody can go on from what a kill leaves of the folder
-    shutil.rmtree(folder)
+    shutil.rmtree(chronicle.last.parent)
 
 
 def _trainer(settings: Train, chronicle: Chronicle, out: Path) -> lightning.Trainer:
@@ -132,7 +138,9 @@ def _resumed(chronicle: Chronicle, key: str, writer: bool) -> bool:
                 "ndns train: settings, seed, mixtures or initial weights have changed; starting again.", file=sys.stderr
             )
     if writer:
-        shutil.rmtree(folder, ignore_errors=True)
+        for left in sorted(folder.iterdir()):
+            if left.name != LOCK:
+                left.unlink()
         write_text(path, key)
     return False
 
