@@ -177,7 +177,7 @@ def audit_(
     shown = Table(*columns, title=f"{len(findings)} contradictions", show_lines=True)
     for finding in findings:
         shown.add_row(*(finding[column] for column in columns))
-    Console().print(shown)
+    Console(markup=False, emoji=False).print(shown)
 
 
 @app.command()
