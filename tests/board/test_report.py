@@ -177,6 +177,23 @@ def test_differences_are_paired_and_tested(evidence):
     assert compare.against(replace(evidence, systems=[evidence.noisy, leader]), leader) == []
 
 
+def test_means_over_fewer_clips_say_so_beside_every_mean(evidence):
+    leader, other = evidence.runs
+    gone = other.quality["si_snri_data"].copy()
+    gone[2] = np.nan  # fan at 5.4 dB: one of three clips of that noise, one of two in that band
+    part = replace(other, quality={**other.quality, "si_snri_data": gone})
+    shown = replace(evidence, systems=[evidence.noisy, leader, part])
+    ((_, cells),) = compare.against(shown, leader)
+    assert cells[0]["interval"].endswith(", n = 5")
+    assert "n =" not in cells[1]["interval"]
+    html = render(shown, Board())
+    for condition, found in (("SNR of the mixture", ["n = 1"]), ("level of", ["n = 5"]), ("type of noise", ["n = 2"])):
+        table = html.partition(f"<summary>By {condition}")[2].partition("</table>")[0]
+        cells_of_run = table.partition("<tbody>")[2].partition("intel_<wbr>sdnn")[2].partition("</tr>")[0]
+        assert re.findall("n = [0-9]+", cells_of_run) == found
+    assert f"intel_sdnn, 5 to 10 dB: {gone[3]:.2f} dB (1 clip)" in html
+
+
 def test_an_oracle_bounds_the_others_and_is_never_best(evidence):
     leader, other = evidence.runs
     oracle = replace(leader, name="ideal_mask", cost={**leader.cost, "oracle": True})

@@ -9,7 +9,7 @@ from ndns.board.charts import Band
 from ndns.board.columns import QUALITY_COLUMNS, Column, interval, number
 from ndns.board.inputs import Evidence, System
 from ndns.board.table import estimate
-from ndns.metrics.stats import Paired, band, paired
+from ndns.metrics.stats import band, paired
 
 BAND_DB = 5
 METRICS = ("si_snri_data", "ovrl", "pesq", "estoi")
@@ -44,19 +44,20 @@ def against(
 ) -> list[tuple[str, list[dict[str, str]]]]:
     """Return (system, cells `text`, `interval`, `p` of the columns): each run minus the leader on the same clips."""
     return [
-        (run.name, [_cell(paired(leader.quality[column.key], run.quality[column.key]), column) for column in columns])
+        (run.name, [_cell(leader.quality[column.key], run.quality[column.key], column) for column in columns])
         for run in evidence.runs
         if run.name != leader.name
     ]
 
 
-def _cell(found: Paired, column: Column) -> dict[str, str]:
+def _cell(leader: np.ndarray, run: np.ndarray, column: Column) -> dict[str, str]:
+    found = paired(leader, run)
     value = found.difference
     if value.mean is None:
         return {"text": "–", "interval": "", "p": ""}
     p = "" if found.p_value is None else f"p {'< 0.001' if found.p_value < 0.001 else f'= {found.p_value:.3f}'}"
     return {
         "text": number(value.mean, column.decimals, sign=True),
-        "interval": interval(value, column.decimals),
+        "interval": interval(value, column.decimals, len(run)),
         "p": p,
     }
