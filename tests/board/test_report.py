@@ -147,6 +147,16 @@ def test_bands_hold_each_clip_once(evidence):
     assert found[0].values[1][1].mean == pytest.approx(values[:2].mean())
 
 
+def test_clips_with_one_side_silent_are_a_band_of_their_own_behind_the_others(evidence):
+    """`active_snr_db` of the released generator's clips is infinite or NaN then; NaN must not mix up the bands."""
+    snrs = [17.0, np.nan, 3.0, np.inf, -4.0, -np.inf]
+    clips = [replace(clip, snr_db=snr) for clip, snr in zip(evidence.clips, snrs, strict=True)]
+    found = compare.groups(replace(evidence, clips=clips), "snr")
+    assert [(band.name, band.clips) for band in found] == [("−5 to 0", 1), ("0 to 5", 1), ("15 to 20", 1), ("±∞", 3)]
+    values = evidence.runs[0].quality["si_snri_data"]
+    assert found[-1].values[0][1].mean == pytest.approx(values[[1, 3, 5]].mean())
+
+
 def test_levels_and_noises_have_groups_of_their_own(evidence):
     levels = [-35.0, -31.0, -30.0, -20.1, -20.0, -16.0]
     clips = [replace(clip, level_dbfs=value) for clip, value in zip(evidence.clips, levels, strict=True)]

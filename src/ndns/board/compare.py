@@ -1,6 +1,6 @@
 """What a reviewer asks of the means: are two systems told apart, and under which conditions does one fail?"""
 
-from collections.abc import Callable
+import math
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from ndns.board.table import estimate
 from ndns.metrics.stats import band, paired
 
 BAND_DB = 5
+UNBOUNDED = "±∞"
 METRICS = ("si_snri_data", "ovrl", "pesq", "estoi")
 COLUMNS = tuple(column for key in METRICS for column in QUALITY_COLUMNS if column.key == key)
 CONDITIONS = {
@@ -22,13 +23,15 @@ CONDITIONS = {
 
 
 def groups(evidence: Evidence, condition: str) -> list[Band]:
-    """Return the SI-SNR improvement of all runs in bands of SNR or level, or for each type of noise, in order."""
+    """Return the SI-SNR improvement of all runs in bands of SNR or level, or for each type of noise, in order.
+
+    Clips whose SNR is infinite or NaN, because speech or noise is silent, are the last band.
+    """
     _, of_clip = CONDITIONS[condition]
     keys = [of_clip(clip) for clip in evidence.clips]
-    name: Callable[[Any], str] = str if condition == "noise" else lambda key: band(key, BAND_DB).replace("-", "−")
-    names = np.array([name(key) for key in keys])
+    names = np.array(keys if condition == "noise" else [_band(key) for key in keys])
     found = []
-    for group in dict.fromkeys(name(key) for key in sorted(keys)):
+    for group in dict.fromkeys(name for _, name in sorted(zip(keys, names.tolist(), strict=True), key=_place)):
         inside = names == group
         values = {
             look: (run.name, value)
@@ -37,6 +40,15 @@ def groups(evidence: Evidence, condition: str) -> list[Band]:
         }
         found.append(Band(group, int(inside.sum()), values))
     return found
+
+
+def _band(key: float) -> str:
+    return band(key, BAND_DB).replace("-", "−") if math.isfinite(key) else UNBOUNDED
+
+
+def _place(pair: tuple[Any, str]) -> tuple[bool, Any]:
+    key, name = pair
+    return name == UNBOUNDED, key
 
 
 def against(
