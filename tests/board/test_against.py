@@ -44,6 +44,17 @@ def test_a_worse_clip_lowers_the_difference(study):
     assert after == pytest.approx(before - 6 / len(rows), abs=0.011)
 
 
+def test_a_difference_over_fewer_clips_says_so(study):
+    path = study.root / "score/sdnn-seed1/scores.csv"
+    rows = read_csv(path)
+    rows[0]["ovrl"] = rows[1]["si_snri_data"] = ""
+    write_csv(path, rows, list(rows[0]))
+    found = cells(markdown(study.root, "intel_sdnn"), "sdnn-seed1")
+    assert found["ovrl"] == "+0.20 [n = 5]"
+    assert found["si_snri_data"].endswith(", n = 5]")
+    assert "n =" not in found["bak"]
+
+
 def test_command_prints_every_other_run(study):
     printed = CliRunner().invoke(app, ["against", "intel_sdnn", str(study.root)])
     assert printed.exit_code == 0

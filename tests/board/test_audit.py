@@ -110,6 +110,16 @@ def test_command_writes_findings_and_refuses_words(tmp_path):
         read_entries(wrong)
 
 
+def test_names_in_brackets_are_text(tmp_path):
+    """Rich takes `[bold]` for markup and fails on `[/x]`."""
+    wrong = tmp_path / "wrong.csv"
+    header = PATH.read_text(encoding="utf-8").partition("\n")[0]
+    wrong.write_text(f"{header}\ntest_1,lab [/x],net [bold],,,,,,,32,10,9,,,,\n", encoding="utf-8")
+    printed = CliRunner().invoke(app, ["audit", "--table", str(wrong)], env={"COLUMNS": "160"})
+    assert printed.exit_code == 0
+    assert "lab [/x] net [bold]" in printed.output
+
+
 def test_claims_have_sources_and_the_ratios_agree_with_their_counts():
     found = claims()
     assert all(claim.source and claim.confirmed for claim in found)

@@ -50,8 +50,7 @@ def write(study, *more: str) -> None:
 
 def test_the_folder_holds_all_and_its_hashes_hold(real, monkeypatch):
     monkeypatch.setattr(entry, "write_pdf", lambda tex: False)
-    (real.root / "entry").mkdir()
-    (real.root / "entry/old").touch()
+    write(real)
     write(real, "--settings", '{"team": "a & b", "date": "2026-01-31"}')
     folder = real.root / "entry"
     lines = [line.split("  ") for line in (folder / "SHA256SUMS").read_text().splitlines()]
@@ -68,6 +67,19 @@ def test_the_folder_holds_all_and_its_hashes_hold(real, monkeypatch):
     row = next(row for row in read_csv(folder / "table.csv") if row["system"] == RUN)
     assert figures["SI-SNR"] == float(row["si_snr"])
     assert "write_up.pdf" not in (folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["thesis.tex", "write_up.tex", f"{RUN}/notes"])
+def test_what_is_not_an_entry_or_was_edited_is_not_deleted(real, monkeypatch, name):
+    monkeypatch.setattr(entry, "write_pdf", lambda tex: False)
+    if name != "thesis.tex":
+        write(real)
+    mine = real.root / "entry" / name
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_text("weeks of work")
+    with pytest.raises(UserError, match=rf"entry/{name}: .*move"):
+        write(real)
+    assert mine.read_text() == "weeks of work"
 
 
 def test_frozen_integers_are_those_of_the_program_on_the_example(real, monkeypatch):

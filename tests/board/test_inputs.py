@@ -79,6 +79,14 @@ def test_scores_of_another_mix_are_refused(study):
         load(study)
 
 
+def test_a_clip_scored_twice_is_refused(study):
+    """Two tables one behind the other: the last row would count and nobody would know."""
+    path = study.root / "score/noisy/scores.csv"
+    path.write_text(path.read_text() + path.read_text().splitlines()[1] + "\n")
+    with pytest.raises(UserError, match=r"noisy/scores.csv: scores 7 clips but .* has 6"):
+        load(study)
+
+
 @pytest.mark.parametrize(("old", "new"), [(",-28,", ",-27,"), (",fan,", ",rain,")])
 def test_scores_of_mixtures_with_other_labels_are_refused(study, old, new):
     path = study.root / "score/intel_sdnn/scores.csv"

@@ -147,6 +147,16 @@ def test_bands_hold_each_clip_once(evidence):
     assert found[0].values[1][1].mean == pytest.approx(values[:2].mean())
 
 
+def test_clips_with_one_side_silent_are_a_band_of_their_own_behind_the_others(evidence):
+    """`active_snr_db` of the released generator's clips is infinite or NaN then; NaN must not mix up the bands."""
+    snrs = [17.0, np.nan, 3.0, np.inf, -4.0, -np.inf]
+    clips = [replace(clip, snr_db=snr) for clip, snr in zip(evidence.clips, snrs, strict=True)]
+    found = compare.groups(replace(evidence, clips=clips), "snr")
+    assert [(band.name, band.clips) for band in found] == [("−5 to 0", 1), ("0 to 5", 1), ("15 to 20", 1), ("±∞", 3)]
+    values = evidence.runs[0].quality["si_snri_data"]
+    assert found[-1].values[0][1].mean == pytest.approx(values[[1, 3, 5]].mean())
+
+
 def test_levels_and_noises_have_groups_of_their_own(evidence):
     levels = [-35.0, -31.0, -30.0, -20.1, -20.0, -16.0]
     clips = [replace(clip, level_dbfs=value) for clip, value in zip(evidence.clips, levels, strict=True)]
@@ -175,6 +185,23 @@ def test_differences_are_paired_and_tested(evidence):
     assert cells[0]["p"] == "p = 0.031", "two of the 64 sign patterns of six clips are as extreme"
     assert cells[2] == {"text": "–", "interval": "", "p": ""}, "no PESQ"
     assert compare.against(replace(evidence, systems=[evidence.noisy, leader]), leader) == []
+
+
+def test_means_over_fewer_clips_say_so_beside_every_mean(evidence):
+    leader, other = evidence.runs
+    gone = other.quality["si_snri_data"].copy()
+    gone[2] = np.nan  # fan at 5.4 dB: one of three clips of that noise, one of two in that band
+    part = replace(other, quality={**other.quality, "si_snri_data": gone})
+    shown = replace(evidence, systems=[evidence.noisy, leader, part])
+    ((_, cells),) = compare.against(shown, leader)
+    assert cells[0]["interval"].endswith(", n = 5")
+    assert "n =" not in cells[1]["interval"]
+    html = render(shown, Board())
+    for condition, found in (("SNR of the mixture", ["n = 1"]), ("level of", ["n = 5"]), ("type of noise", ["n = 2"])):
+        table = html.partition(f"<summary>By {condition}")[2].partition("</table>")[0]
+        cells_of_run = table.partition("<tbody>")[2].partition("intel_<wbr>sdnn")[2].partition("</tr>")[0]
+        assert re.findall("n = [0-9]+", cells_of_run) == found
+    assert f"intel_sdnn, 5 to 10 dB: {gone[3]:.2f} dB (1 clip)" in html
 
 
 def test_an_oracle_bounds_the_others_and_is_never_best(evidence):

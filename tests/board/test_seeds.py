@@ -55,7 +55,7 @@ def test_a_clip_without_a_value_does_not_count(study):
     rows[0]["si_snri_data"] = ""
     write_csv(path, rows, list(rows[0]))
     rest = np.mean([float(row["si_snri_data"]) for row in rows[1:]])
-    assert cells(markdown(study.root), "sdnn")["SI-SNRi data, dB"] == f"{rest:+.2f}".replace("-", "−")
+    assert cells(markdown(study.root), "sdnn")["SI-SNRi data, dB"] == f"{rest:+.2f}, n = 5".replace("-", "−")
 
 
 def test_command_prints_the_table(study):

@@ -203,3 +203,19 @@ def test_written_splits_stay_and_cover_their_whole_label():
 def test_a_label_in_both_splits_is_refused():
     with pytest.raises(UserError, match="'a' is in both splits"):
         assign_splits([Source("1", "speech", "a", "val"), Source("2", "speech", "a", "train")], 1, 0.5)
+
+
+def test_one_label_spelled_twice_is_one_speaker(tmp_path):
+    """A blank at the end, or an accent of its own as macOS writes it, would put one speaker in both splits."""
+    spellings = ["Jos\u00e9 Luis", "Jose\u0301 Luis", " Jos\u00e9  Luis "]
+    names = [f"{number}.wav" for number in range(len(spellings))]
+    touch(tmp_path, *names, *(f"speech/{spelling.strip()}/a.wav" for spelling in spellings[:2]))
+    table(tmp_path, [(name, "", "speech", spelling, "") for name, spelling in zip(names, spellings, strict=True)])
+    for sources, _ in (from_manifest(tmp_path, "m.csv"), from_folders(tmp_path)):
+        assert {source.label for source in sources} == {"Jos\u00e9 Luis"}
+    table(tmp_path, [("0.wav", "train", "speech", "bob", ""), ("1.wav", "val", "speech", "bob ", "")])
+    with pytest.raises(UserError, match="'bob' is in both splits"):
+        assign_splits(from_manifest(tmp_path, "m.csv")[0], seed=1, val_share=0.2)
+    table(tmp_path, [("0.wav", "train", "speech", " ", "")])
+    with pytest.raises(UserError, match="recording 1: label is empty"):
+        from_manifest(tmp_path, "m.csv")

@@ -333,4 +333,16 @@ def test_the_networks_asked_last_are_kept(server, monkeypatch):
     monkeypatch.setattr(server, "_analysts", OrderedDict())
     for name in "abac":
         assert server.analyst(name).model.name == name
-    assert list(server._analysts) == ["a", "c"]
+    assert [name for name, _ in server._analysts] == ["a", "c"]
+
+
+def test_a_network_that_was_trained_anew_is_heard_without_a_restart(server, recording, program, tmp_path, monkeypatch):
+    path, other = tmp_path / "mine.net", server.sources["s5_sparse"].path.with_name("s5_dense_qat.net")
+    netx.write(path, program)
+    monkeypatch.setattr(server, "sources", {"mine": registry.Source("mine", path)})
+    sounds = [denoised(server, recording, model="mine")[0]["tracks"]["after"]["audio"] for _ in range(2)]
+    netx.write(path, netx.read(other))
+    sounds.append(denoised(server, recording, model="mine")[0]["tracks"]["after"]["audio"])
+    assert sounds[0] == sounds[1] != sounds[2]
+    path.unlink()
+    refused(server, recording, 422, "mine.net is not here", path="/denoise?model=mine&name=a.flac")

@@ -159,6 +159,15 @@ def test_a_clip_in_two_shards_is_refused(rendered, tmp_path):
         gather([shard, shard], tmp_path / "train.csv")
 
 
+@pytest.mark.parametrize(("numbers", "clips"), [((0, 2), "00010.*00004"), ((1, 0), "00000.*00009")])
+def test_a_missing_shard_and_another_order_are_refused(rendered, tmp_path, numbers, clips):
+    """As `gather val/*.csv` finds them where a job failed."""
+    shards = [rendered / "train" / f"000{number}.csv" for number in numbers]
+    with pytest.raises(UserError, match=rf"000{numbers[1]}\.csv: the clip 'train_{clips}'"):
+        gather(shards, tmp_path / "train.csv")
+    assert not (tmp_path / "train.csv").exists()
+
+
 @pytest.mark.parametrize("turn", [1, -1])
 def test_shards_of_another_method_are_refused(rendered, tmp_path, turn):
     other = [{**row, "clip": f"{row['clip']}9", "name": "x"} for row in rows_of(rendered / "train" / "0000.csv")]

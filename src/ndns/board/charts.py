@@ -81,7 +81,7 @@ def bands(found: Sequence[Band]) -> Markup:
             canvas.path([(at, y(value.mean)) for at, _, _, value in spots], f"thin s{look % LOOKS}")
             for at, band, name, value in spots:
                 whisker(canvas, at, y, value, look)
-                title = f"{name}, {band.name} dB: {spoken(value)} ({band.clips} clips)"
+                title = f"{name}, {band.name} dB: {spoken(value)} ({value.clips} clip{'s' * (value.clips != 1)})"
                 canvas.mark(at, y(value.mean), 5, shape_of(look), f"mark s{look % LOOKS}", title)
         every = math.ceil((CHARACTER * max(len(band.name) for band in found) + 4) / (x(1) - x(0)))
         for index, band in list(enumerate(found))[::every]:

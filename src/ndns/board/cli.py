@@ -49,7 +49,7 @@ def run(
 def entry(
     study_name: Annotated[str, typer.Option("--study-name", help="name shown in the write-up")],
     mix: Annotated[Path, typer.Option("--mix", help="results/<study>/mix/val.csv")],
-    out: Annotated[Path, typer.Option("--out", help="folder of the entry; replaced")],
+    out: Annotated[Path, typer.Option("--out", help="folder of the entry; one without edits is replaced")],
     scores: Annotated[Named, typer.Option("--scores", help="NAME=scores.csv, once a system; `noisy` is the mixture")],
     programs: Annotated[Named, typer.Option("--programs", help="NAME=program.net, once a network to enter")],
     costs: Annotated[Named | None, typer.Option("--costs", help="NAME=cost.json, once a run")] = None,
@@ -177,7 +177,7 @@ def audit_(
     shown = Table(*columns, title=f"{len(findings)} contradictions", show_lines=True)
     for finding in findings:
         shown.add_row(*(finding[column] for column in columns))
-    Console().print(shown)
+    Console(markup=False, emoji=False).print(shown)
 
 
 @app.command()

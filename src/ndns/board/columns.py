@@ -133,12 +133,17 @@ def number(value: float, decimals: int, sign: bool = False) -> str:
     return text.replace("-", "−") if value < 0 or not sign else "+" + text
 
 
-def interval(value: Mean, decimals: int) -> str:
-    """Return the interval's ends, or an empty text where there is none or it is narrower than the shown digits."""
-    if value.low is None or value.high is None:
-        return ""
-    low, high = number(value.low, decimals), number(value.high, decimals)
-    return f"{low} to {high}" if low != high else ""
+def interval(value: Mean, decimals: int, clips: int) -> str:
+    """Return the interval's ends unless they are equal as shown, and how many clips have a value if not all `clips`.
+
+    >>> interval(Mean(3, 1.5, 1.0, 2.0), 1, clips=4), interval(Mean(4, 1.5, 1.5, 1.5), 1, clips=4)
+    ('1.0 to 2.0, n = 3', '')
+    """
+    parts = [f"n = {value.clips}"] if value.clips < clips else []
+    if value.low is not None and value.high is not None:
+        low, high = number(value.low, decimals), number(value.high, decimals)
+        parts = [f"{low} to {high}", *parts] if low != high else parts
+    return ", ".join(parts)
 
 
 def table_rows(
@@ -167,7 +172,6 @@ def _cell(row: dict[str, Any], column: Column, compared: Sequence[dict[str, Any]
     best = best and text == shown(max(others) if column.better > 0 else min(others), column)
     ends = ""
     if column.key in QUALITY and value is not None:
-        clips = row[f"{column.key}_clips"]
-        ends = interval(Mean(clips, value, row[f"{column.key}_low"], row[f"{column.key}_high"]), column.decimals)
-        ends += f"{', ' * bool(ends)}n = {clips}" * (clips < row["clips"])
+        found = Mean(row[f"{column.key}_clips"], value, row[f"{column.key}_low"], row[f"{column.key}_high"])
+        ends = interval(found, column.decimals, row["clips"])
     return {"text": text, "interval": ends, "sort": "" if value is None else f"{value:.6g}", "best": best}

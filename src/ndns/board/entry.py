@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from ndns.loihi2.denoiser import decode_clip, encode_clip
 
 METRICSBOARD = "metricsboard_track_1_validation.yml"
 EXAMPLE = "example"
+SUMS = "SHA256SUMS"
 README = """# Entry of {team} to the Intel N-DNS challenge, track 1
 
 | file | what |
@@ -45,7 +46,7 @@ Models: {models}. The challenge also wants `metricsboard_track_1_test.yml`: run 
 
 
 def write_entry(out: Path, evidence: Evidence, board: Board, checkpoints: Mapping[str, Path]) -> bool:
-    """Write the folder, replacing what was there.
+    """Write the folder, in the place of an earlier entry.
 
     Args:
         out: the folder.
@@ -57,13 +58,15 @@ def write_entry(out: Path, evidence: Evidence, board: Board, checkpoints: Mappin
         whether the write-up is there as PDF, which takes `pdflatex`.
 
     Raises:
-        UserError: no run has a program, one is called `EXAMPLE`, or what was deployed is not what its program gives.
+        UserError: no run has a program, one is called `EXAMPLE`, what was deployed is not what its program gives, or
+            `out` holds what this function did not write.
     """
     models = [run for run in evidence.runs if run.program and run.cost and run.denoised]
     if not models:
         raise UserError(f"{evidence.study}: no network has a program and denoised clips, so there is nothing to enter.")
     if any(run.name == EXAMPLE for run in models):
         raise UserError(f"models.{EXAMPLE}: an entry keeps its sounds in a folder of this name; rename the model.")
+    _check_unedited(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".entry") as temporary:
         folder = Path(temporary) / "entry"
@@ -145,6 +148,18 @@ def _readme(evidence: Evidence, board: Board, models: list[System], pdf: bool) -
 
 
 def _sums(folder: Path) -> None:
+    write_text(folder / SUMS, "".join(f"{line}\n" for line in _hashed(folder)))
+
+
+def _hashed(folder: Path) -> Iterator[str]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    lines = [f"{sha256_file(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
-    write_text(folder / "SHA256SUMS", "".join(lines))
+    yield from (f"{sha256_file(path)}  {path.relative_to(folder).as_posix()}" for path in files)
+
+
+def _check_unedited(out: Path) -> None:
+    """Refuse to delete a folder that is no entry, or one with edits: the write-up is there to be edited."""
+    written = (out / SUMS).read_text(encoding="utf-8").splitlines() if (out / SUMS).is_file() else []
+    for line in _hashed(out):
+        name = line.partition("  ")[2]
+        if line not in written and name != SUMS:
+            raise UserError(f"{out / name}: is not as this command wrote it and would be lost; move {out} away first.")

@@ -246,13 +246,14 @@ def _clips(mix: Path) -> list[Clip]:
 
 
 def _quality(path: Path, clips: list[Clip], mix: Path) -> dict[str, np.ndarray]:
-    rows = {row["clip"]: row for row in read_csv(path, ["clip", *CONDITIONS, *QUALITY])}
+    table = read_csv(path, ["clip", *CONDITIONS, *QUALITY])
+    rows = {row["clip"]: row for row in table}
     for clip in clips:
         if clip.name not in rows:
             raise UserError(f"{path}: the clip {clip.name!r} of {mix} is not scored; run the score stage again.")
         check_conditions(path, rows[clip.name], clip.conditions, mix)
-    if len(rows) != len(clips):
-        raise UserError(f"{path}: scores {len(rows)} clips but {mix} has {len(clips)}; run the score stage again.")
+    if len(table) != len(clips):
+        raise UserError(f"{path}: scores {len(table)} clips but {mix} has {len(clips)}; run the score stage again.")
     return {
         metric: np.array([read_number(rows[clip.name][metric] or "nan", path, metric) for clip in clips])
         for metric in QUALITY

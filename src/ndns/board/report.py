@@ -56,7 +56,7 @@ def _content(evidence: Evidence, settings: Board) -> dict[str, Any]:
     title, lead = sections.headline(evidence, leader)
     looks = {run.name: look for look, run in enumerate(evidence.runs)}
     aside = {NOISY, *(run.name for run in evidence.runs if run.oracle)}
-    entries = published()
+    entries, means = published(), rows(evidence)
     middle = ranks(leader.quality["si_snri_data"], 1) if leader else []
     clip = evidence.clips[middle[0][1] if middle else 0]
     conditions = [(title, compare.groups(evidence, key)) for key, (title, _) in compare.CONDITIONS.items()]
@@ -72,7 +72,7 @@ def _content(evidence: Evidence, settings: Board) -> dict[str, Any]:
         "figures": sections.key_figures(evidence, leader) if leader else [],
         "looks": looks,
         "oracles": [run.name for run in evidence.runs if run.oracle],
-        "tables": [(title, columns, table_rows(rows(evidence), columns, aside)) for title, columns in TABLES],
+        "tables": [(title, columns, table_rows(means, columns, aside)) for title, columns in TABLES],
         "clips": len(evidence.clips),
         "power": sections.against_power(evidence, entries) if evidence.runs else None,
         "latency": sections.against_latency(evidence, entries) if evidence.runs else None,

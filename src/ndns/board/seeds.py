@@ -16,6 +16,8 @@ from ndns.metrics.stats import mean_interval
 def markdown(results: Path, base: str | None = None) -> str:
     """Return a row a model: means over clips of each seed's run, their mean and, of several, the lowest and highest.
 
+    `n` tells the fewest clips that a run has a value for, where these are not all.
+
     Args:
         results: `results/<study>` with `mix/val.csv` and `score/*/scores.csv`.
         base: system whose values are subtracted clip by clip; none shows the values themselves.
@@ -41,11 +43,13 @@ def markdown(results: Path, base: str | None = None) -> str:
 
 def _cell(systems: list[System], base: System | None, column: Column) -> str:
     values = [system.quality[column.key] - (base.quality[column.key] if base else 0) for system in systems]
-    means = [mean_interval(value).mean for value in values]
-    if None in means:
+    found = [mean_interval(value) for value in values]
+    means, fewest = [value.mean for value in found], min(value.clips for value in found)
+    if fewest == 0:
         return "–"
     signed = bool(base) or column.key.startswith("si_snri")
     mean, low, high = (
         number(figure, column.decimals, sign=signed) for figure in (np.mean(means), min(means), max(means))
     )
-    return mean if len(means) == 1 else f"{mean} ({low} .. {high})"
+    text = mean if len(means) == 1 else f"{mean} ({low} .. {high})"
+    return text + f", n = {fewest}" * (fewest < len(values[0]))

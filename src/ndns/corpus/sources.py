@@ -3,11 +3,13 @@
 Folder names: going down from the root, the first folder called `speech` or `clean` makes everything below it speech,
 `noise` makes it noise (in any case of letters). The label (speaker or noise type) is the next folder below; a recording
 that lies directly there takes the part of its name before the first `-`, `_` or blank. A folder `train` or `val`
-anywhere on the way gives the split. Names that start with a dot are passed over.
+anywhere on the way gives the split. Names that start with a dot are passed over. Labels that differ only in blanks
+or in how Unicode writes their accents are one label.
 """
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -53,7 +55,7 @@ def from_manifest(root: Path, name: str) -> tuple[list[Source], int]:
         if row["kind"] not in KINDS:
             ignored += 1
             continue
-        path, label, split = row["file"], row["label"], row.get("split") or ""
+        path, label, split = row["file"], _spelled(row["label"]), row.get("split") or ""
         if not path or not label:
             raise UserError(f"{where}: {'label' if path else 'file'} is empty; fill it in.")
         if split and split not in SPLITS:
@@ -64,7 +66,7 @@ def from_manifest(root: Path, name: str) -> tuple[list[Source], int]:
         _check_name(path, f"{where}: the file")
         if path in sources:
             raise UserError(f"{where}: the file {path!r} is named twice; remove one row.")
-        _check_name(label, f"{where}: the label")
+        _check_name(row["label"], f"{where}: the label")
         licence = " ".join((row.get("license") or row.get("licence") or "").split())
         sources[path] = Source(path, row["kind"], label, split, licence)
     return list(sources.values()), ignored
@@ -127,7 +129,12 @@ def _by_folders(path: PurePosixPath) -> Source | None:
     below = _below(folders, at)
     label = below[0] if below else re.split(r"[-_\s]", path.stem, maxsplit=1)[0] or path.stem
     split = next((name.lower() for name in folders if name.lower() in SPLITS), "")
-    return Source(path.as_posix(), KIND_FOLDERS[folders[at].lower()], label, split)
+    return Source(path.as_posix(), KIND_FOLDERS[folders[at].lower()], _spelled(label), split)
+
+
+def _spelled(label: str) -> str:
+    """Spell a label one way, with single blanks and composed accents: two spellings of a speaker would be two."""
+    return unicodedata.normalize("NFC", " ".join(label.split()))
 
 
 def _kind_folder(folders: Sequence[str]) -> int | None:

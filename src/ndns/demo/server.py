@@ -23,6 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from ndns.demo.analysis import MOST_SECONDS, Analyst, read_recording
 from ndns.errors import UserError
+from ndns.files import sha256_file
 from ndns.use import registry
 from ndns.use.model import Model, read_program
 
@@ -56,7 +57,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, port: int, model: str | None = None) -> None:
         self.sources = sources(model)
         self.busy = threading.Lock()
-        self._analysts: OrderedDict[str, Analyst] = OrderedDict()
+        self._analysts: OrderedDict[tuple[str, str], Analyst] = OrderedDict()  # by name and hash of the file
         try:
             super().__init__(("127.0.0.1", port), Handler)
         except OSError as error:
@@ -75,22 +76,23 @@ class Server(ThreadingHTTPServer):
         return f"127.0.0.1{ending}", f"localhost{ending}"
 
     def analyst(self, name: str) -> Analyst:
-        """Return a network by the name that the page shows.
+        """Return a network by the name that the page shows, as its file is now.
 
         Raises:
             Refusal: no such network, or its file is damaged or not here.
         """
         if name not in self.sources:
             raise Refusal(HTTPStatus.NOT_FOUND, f"{name}: no such model here; load the page again.")
-        if name not in self._analysts:
-            try:
-                self._analysts[name] = Analyst(Model(read_program(self.sources[name]), name))
-            except UserError as error:
-                raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
-        self._analysts.move_to_end(name)
+        try:
+            key = name, sha256_file(self.sources[name].verified())
+            if key not in self._analysts:
+                self._analysts[key] = Analyst(Model(read_program(self.sources[name]), name))
+        except UserError as error:
+            raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
+        self._analysts.move_to_end(key)
         while len(self._analysts) > KEPT_MODELS:
             self._analysts.popitem(last=False)
-        return self._analysts[name]
+        return self._analysts[key]
 
     @cached_property
     def page(self) -> bytes:

@@ -98,7 +98,8 @@ def gather(shards: list[Path], out: Path) -> None:
     """Join the manifests of shards, in the order given, into the manifest of the split.
 
     Raises:
-        UserError: a manifest is missing or not of this kind, or a clip is there twice.
+        UserError: a manifest is missing or not of this kind, a clip is there twice, or the clips of two shards that
+            follow each other do not.
     """
     tables = [read_csv(path, COLUMNS) for path in shards]
     columns = list(tables[0][0]) if tables and tables[0] else COLUMNS
@@ -112,5 +113,15 @@ def gather(shards: list[Path], out: Path) -> None:
                 raise UserError(
                     f"{path}: the clip {row['clip']!r} is in another shard too; run `ndns mix render` again."
                 )
+            if rows and row is table[0] and row["clip"] != _following(last := next(reversed(rows))):
+                raise UserError(
+                    f"{path}: the clip {row['clip']!r} does not follow {last!r}; name all shards of the split in their "
+                    "order, and render those that are missing."
+                )
             rows[row["clip"]] = {**row, **{stream: f"{folder}/{row[stream]}" for stream in STREAMS}}
     write_csv(out, rows.values(), columns)
+
+
+def _following(clip: str) -> str:
+    split, _, number = clip.rpartition("_")
+    return f"{split}_{int(number) + 1:05d}" if number.isdecimal() else ""
