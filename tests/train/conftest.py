@@ -67,7 +67,7 @@ def write_corpus(folder: Path, recordings: dict[str, np.ndarray]) -> Path:
 
 @pytest.fixture(scope="session")
 def corpora(tmp_path_factory) -> list[Path]:
-    """Manifests of a small corpus with both splits, and of a further one that repeats a recording of its val."""
+    """Manifests of a small corpus with both splits, and of a further one with a recording and labels of its val."""
     rng = np.random.Generator(np.random.PCG64(8))
     time = np.arange(RATE) / RATE
 
@@ -82,6 +82,10 @@ def corpora(tmp_path_factory) -> list[Path]:
         "val/noise/typing.flac": 0.1 * np.sin(2 * np.pi * 3000 * time),
     }
     further = {"train/speech/other.flac": voice(1.5, 333.0), "train/speech/copy.flac": first["val/speech/hidden.flac"]}
+    further |= {
+        "train/speech/hidden.flac": voice(1.2, 555.0),
+        "train/noise/typing.flac": 0.1 * np.sin(2 * np.pi * 2000 * time),
+    }
     folder = tmp_path_factory.mktemp("corpora")
     return [write_corpus(folder / "first", first), write_corpus(folder / "further", further)]
 

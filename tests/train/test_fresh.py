@@ -22,6 +22,8 @@ from ndns.train.data import EpochOrder
 from ndns.train.fresh import KNOTS_HZ, MARGIN, FreshClips, Part, Recipe, Room
 from ndns.train.run import train
 
+from .conftest import write_corpus
+
 SETTINGS = Fresh(clips=6, seconds=1.0, families=["pink", "hum", "typing", "babble", "switched"], room_share=0.3)
 
 
@@ -159,7 +161,9 @@ def test_what_does_not_fit_is_named(mix, corpora, tmp_path):
     with pytest.raises(UserError, match=r"families: unknown noise 'rain'; choose from white"):
         FreshClips(Fresh(families=["rain"]), 1, corpora)
     with pytest.raises(UserError, match=r"manifest\.csv: has no noise for train"):
-        FreshClips(Fresh(generated_share=0.0), 1, corpora[1:])
+        FreshClips(
+            Fresh(generated_share=0.0), 1, [write_corpus(tmp_path, {"train/speech/a.flac": np.ones(16_000) / 2})]
+        )
     with pytest.raises(ValueError, match="crop_seconds crops rendered mixtures"):
         TrainedModel(train={"crop_seconds": 1.0, "fresh": {}})
     common = ["--seed", "1", "--val-mix", str(mix / "val.csv"), "--out", str(tmp_path)]

@@ -55,8 +55,8 @@ def load_bank(settings: Fresh, seed: int, manifests: list[Path]) -> Bank:
     Args:
         settings: of the mixtures.
         seed: of the generated noise, and of what is left out beyond `settings.hours`.
-        manifests: of the study's corpus, then of further ones. Recordings whose samples the study keeps for
-            validation are left out of all of them.
+        manifests: of the study's corpus, then of further ones. Recordings whose samples, speaker or type of noise the
+            study keeps for validation are left out of all of them.
 
     Raises:
         UserError: a manifest or recording is missing or broken, or there is no speech or no noise to train on.
@@ -72,7 +72,8 @@ def load_bank(settings: Fresh, seed: int, manifests: list[Path]) -> Bank:
     pools = []
     for number, corpus in enumerate(corpora):
         pool = corpus.pools["train"]
-        kinds = [_kept(groups, number, hidden, settings.hours, seed) for groups in (pool.speech, pool.noise)]
+        given = (pool.speech, val.speech), (pool.noise, val.noise)
+        kinds = [_kept(groups, other, number, hidden, settings.hours, seed) for groups, other in given]
         pools.append(Pool(*(read_groups(groups, corpus.root, samples) for groups in kinds)))
     own, more = pools[0], Pool(*(sum((getattr(p, kind) for p in pools[1:]), ()) for kind in ("speech", "noise")))
     if not own.speech:
@@ -86,9 +87,10 @@ def load_bank(settings: Fresh, seed: int, manifests: list[Path]) -> Bank:
     return Bank(samples, own, more, generated)
 
 
-def _kept(groups: Groups, number: int, hidden: set[str], hours: float, seed: int) -> Groups:
-    """Name recordings by their corpus; leave out hidden ones and, in random order, what exceeds `hours`."""
-    usable = [[r for r in group if r.sha256 not in hidden] for group in groups]
+def _kept(groups: Groups, val: Groups, number: int, hidden: set[str], hours: float, seed: int) -> Groups:
+    """Name recordings by their corpus; leave out labels of `val`, hidden ones and, in random order, beyond `hours`."""
+    labels = {group[0].label for group in val}
+    usable = [[r for r in group if r.sha256 not in hidden] for group in groups if group[0].label not in labels]
     flat = [recording for group in usable for recording in group]
     order = generator((seed, _PICK, number)).permutation(len(flat))
     total = np.cumsum([flat[index].samples for index in order])
