@@ -40,8 +40,8 @@ class Fresh(Section):
     )
     corpora: list[str] | None = Field(
         None,
-        description="names of the further corpora (`more`) that this model hears; all of them if left out; speakers and "
-        "types of noise with a label that the corpus keeps for validation are left out of them",
+        description="names of the further corpora (`more`) that this model hears; all of them if left out; speakers "
+        "and types of noise with a label that the corpus keeps for validation are left out of them",
     )
     more_share: float = Field(0.3, ge=0, le=1, description="share of mixtures with speech of the further corpora")
     room_share: float = Field(0.0, ge=0, le=1, description="share of mixtures whose speech sounds in a small room")
