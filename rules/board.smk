@@ -51,6 +51,7 @@ rule board:
 
 rule pareto:
     input:
+        mix=f"{RESULTS}/mix/val.csv",
         scores=expand(f"{RESULTS}/score/{{run}}/scores.csv", run=PLAN.trained),
         costs=expand(f"{RESULTS}/cost/{{run}}/cost.json", run=PLAN.trained),
         parents=expand(f"{RESULTS}/quantize/{{run}}/parent.csv", run=PLAN.trained),
@@ -72,8 +73,9 @@ rule pareto:
     params:
         results=subpath(output.table, ancestor=2),
         folder=subpath(output.table, parent=True),
+        runs=[f"--run={run}" for run in PLAN.trained],
         code=fingerprint("board"),
     message:
         "Pareto front of the trained models"
     shell:
-        "ndns board pareto {params.results:q} --out {params.folder:q} 2> >(tee {log} >&2)"
+        "ndns board pareto {params.results:q} {params.runs:q} --out {params.folder:q} 2> >(tee {log} >&2)"

@@ -184,8 +184,9 @@ def audit_(
 def pareto(
     results: Annotated[Path, typer.Argument(help="results/<study>")],
     out: Annotated[Path, typer.Option(help="folder for pareto.csv, pareto_chip.csv, pareto.md, pareto.svg")],
+    run: Annotated[Named | None, typer.Option(help="run to take; repeatable; none: all that have a parent.csv")] = None,
 ) -> None:
     """Draw quality against effective MACs and bytes over a study's models and seeds."""
     from ndns.board.pareto import write
 
-    write(results, out)
+    write(results, out, run or ())
