@@ -29,8 +29,8 @@ rule board:
         "../envs/ndns.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=lambda w, attempt: 2000 * attempt,
+        runtime=lambda w, attempt: 30 * attempt,
     params:
         settings=settings(STUDY.board),
         folder=subpath(output.report, parent=True),
@@ -68,8 +68,8 @@ rule pareto:
         "../envs/ndns.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=lambda w, attempt: 1000 * attempt,
+        runtime=lambda w, attempt: 10 * attempt,
     params:
         results=subpath(output.table, ancestor=2),
         folder=subpath(output.table, parent=True),
