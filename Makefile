@@ -7,6 +7,7 @@
 # make variation    set up, recompute a small study in other surroundings, print what differs (docs/verify.md)
 # make check  set up, check format, lint and dry runs of every config
 # make remotes      set up, also what DVC needs for remotes over SSH, WebDAV and S3
+# make clean  remove the environment and what all studies made; data/fetched, the challenge's archives, stays
 
 PYTHON ?= python3
 CORES ?= 2
@@ -76,4 +77,4 @@ $(REMOTES): $(STAMP) envs/remotes.txt
 	touch $@
 
 clean:
-	rm -rf .venv .snakemake results/*/ data/*/ logs benchmarks
+	rm -rf .venv .snakemake results/*/ $(filter-out data/fetched/,$(wildcard data/*/)) logs benchmarks

@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import command_line
 import numpy as np
 
 from ndns.loihi2 import netx, scenarios, timing
@@ -73,6 +74,7 @@ def activity_of(program: Program, messages: dict[str, np.ndarray]) -> Activity:
 
 def main() -> None:
     """Print the table."""
+    command_line.parser(__doc__).parse_args()
     program, messages, source = workload()
     activity = activity_of(program, messages)
     network = populations(program)
@@ -97,4 +99,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -12,7 +12,6 @@ import os
 
 os.environ.update({name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")})
 
-import argparse
 import fcntl
 import tempfile
 import time
@@ -21,6 +20,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import command_line
 import numpy as np
 import scipy.sparse
 
@@ -236,7 +236,7 @@ def plot(curves: dict, path: Path) -> None:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = command_line.parser(__doc__)
     parser.add_argument("--plot", type=Path, help="PNG file for the growth curves")
     parser.add_argument("--no-lava", action="store_true", help="leave lava out")
     arguments = parser.parse_args()
@@ -266,4 +266,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -6,11 +6,11 @@
 many programs); its states are compared after each step as well. Exits with 1 if any integer differs.
 """
 
-import argparse
 import sys
 import time
 import warnings
 
+import command_line
 import numpy as np
 
 from ndns.loihi2.equality import OWN_MODELS, PROGRAMS, compare, live
@@ -52,10 +52,10 @@ def compare_driven(kind: str, programs: int, steps: int, seed: int) -> tuple[int
 
 def main() -> int:
     """Print the table; return 1 if any integer differs."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = command_line.parser(__doc__)
     parser.add_argument("--programs", type=int, default=40, help="live programs of each kind")
-    parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=200, help="of each program")
+    parser.add_argument("--seed", type=int, default=0, help="of the programs")
     options = parser.parse_args()
     warnings.filterwarnings("ignore", message="Changing the sparsity structure")
     different, started = 0, time.monotonic()
@@ -79,4 +79,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command_line.run(main)

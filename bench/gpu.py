@@ -7,10 +7,10 @@ network both ways, their ratio and the largest difference of gradients; then mix
 core, from the same generated sounds. Needs a CUDA device.
 """
 
-import argparse
 import sys
 import time
 
+import command_line
 import numpy as np
 import torch
 
@@ -76,10 +76,10 @@ def sounds(seconds):
 
 def main():
     """Print what the module's docstring says."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--width", type=float, default=1.0)
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--seconds", type=float, default=4.0)
+    parser = command_line.parser(__doc__)
+    parser.add_argument("--width", type=float, default=1.0, help="factor k of S5")
+    parser.add_argument("--batch", type=int, default=32, help="clips a step")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of a clip")
     options = parser.parse_args()
     if not torch.cuda.is_available():
         sys.exit("bench/gpu.py: needs a CUDA device; torch sees none.")
@@ -113,4 +113,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

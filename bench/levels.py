@@ -7,9 +7,9 @@ mean SI-SNR improvement, the power proxy of counted events, and the largest chan
 row.
 """
 
-import argparse
 from pathlib import Path
 
+import command_line
 import numpy as np
 
 from ndns.audio.io import RATE, read_pcm16
@@ -22,8 +22,8 @@ from ndns.use import load
 
 def main() -> None:
     """Print a table for each model."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("models", nargs="+")
+    parser = command_line.parser(__doc__)
+    parser.add_argument("models", nargs="+", help="as for `ndns denoise --model`")
     parser.add_argument("--mix", type=Path, required=True, help="manifest of mixtures")
     parser.add_argument("--halvings", type=float, nargs="+", default=[0, 0.25, 0.5, 0.75, 1, 2, 3], help="of the level")
     parser.add_argument("--clips", type=int, default=20, help="of the manifest, evenly spread")
@@ -52,4 +52,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -14,6 +14,7 @@ os.environ.update({name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREA
 import time
 from collections.abc import Callable
 
+import command_line
 import numpy as np
 
 from ndns.loihi2.nodes import matrix as matrices
@@ -64,6 +65,7 @@ def list_over_whole(rows: int, columns: int, kept: float, generator: np.random.G
 
 def main() -> None:
     """Print the table and the crossover."""
+    command_line.parser(__doc__).parse_args()
     generator, points = np.random.default_rng(1), []
     for rows, columns in SIZES:
         print(f"{rows} x {columns}: weights down, messages across")
@@ -83,4 +85,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

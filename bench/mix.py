@@ -10,7 +10,6 @@ on this machine is measured in the same run: it is the ceiling for two jobs. `gr
 train and 60 000 val clips of 30 s from a generated index. The recordings are modulated noise, since only work counts.
 """
 
-import argparse
 import importlib.util
 import json
 import multiprocessing
@@ -24,6 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import command_line
 import librosa
 import numpy as np
 import soundfile
@@ -182,12 +182,18 @@ def bench_plan(folder: Path, count: int) -> None:
 def main() -> None:
     """Print a table, line by line even into a file."""
     sys.stdout.reconfigure(line_buffering=True)
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=int, default=720)
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--growth", type=int, nargs="*", default=[100, 1000, 10_000])
-    parser.add_argument("--rows", type=int, default=800_000)
-    parser.add_argument("--only", nargs="*", choices=["render", "growth", "plan"], default=["render", "growth", "plan"])
+    parser = command_line.parser(__doc__)
+    parser.add_argument("--clips", type=int, default=720, help="of 30 s to render")
+    parser.add_argument("--rounds", type=int, default=2, help="of which the best counts")
+    parser.add_argument("--growth", type=int, nargs="*", default=[100, 1000, 10_000], help="numbers of clips of 1 s")
+    parser.add_argument("--rows", type=int, default=800_000, help="recordings of the plan's index")
+    parser.add_argument(
+        "--only",
+        nargs="*",
+        choices=["render", "growth", "plan"],
+        default=["render", "growth", "plan"],
+        help="what to measure",
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -203,4 +209,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -3,9 +3,9 @@
 python bench/modes.py PROGRAM.net results/mini/mix/val.csv [--clips 60]
 """
 
-import argparse
 from pathlib import Path
 
+import command_line
 import numpy as np
 
 from ndns.audio.io import read_pcm16
@@ -18,10 +18,10 @@ from ndns.metrics.si_snr import si_snr
 
 def main() -> None:
     """Run every clip in every mode and print one row a mode."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("program", type=Path)
-    parser.add_argument("mix", type=Path)
-    parser.add_argument("--clips", type=int, default=60)
+    parser = command_line.parser(__doc__)
+    parser.add_argument("program", type=Path, help="program .net")
+    parser.add_argument("mix", type=Path, help="manifest of mixtures, results/<study>/mix/val.csv")
+    parser.add_argument("--clips", type=int, default=60, help="the first of the manifest")
     arguments = parser.parse_args()
     program = netx.read_aloud(arguments.program)
     rows = read_csv(arguments.mix, ("noisy", "clean"))[: arguments.clips]
@@ -49,4 +49,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -1,11 +1,11 @@
 """NeuroBench's figures of a released sigma-delta network beside ours, and why they differ.
 
-python bench/neurobench_compare.py network.pt results/<study>/mix/val.csv
+python bench/neurobench_compare.py network.pt results/STUDY/mix/val.csv
 """
 
-import sys
 from pathlib import Path
 
+import command_line
 import torch
 
 from ndns.models.slayer import load_slayer
@@ -24,8 +24,12 @@ ROWS = (
 
 def main() -> None:
     """Print one line a figure."""
+    parser = command_line.parser(__doc__)
+    parser.add_argument("network", type=Path, help="slayer state dict .pt")
+    parser.add_argument("mix", type=Path, help="manifest of mixtures, results/<study>/mix/val.csv")
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    model, manifest = load_slayer(sys.argv[1]), Path(sys.argv[2])
+    model, manifest = load_slayer(arguments.network), arguments.mix
     theirs, ours = benchmark(model, manifest), own_counts(model, manifest)
     theirs = {**theirs, **theirs["SynapticOperations"]}
     print(f"SI-SNR {theirs['SiSnr']:.3f} dB, improvement {theirs['SiSnrImprovement']:.3f} dB")
@@ -34,4 +38,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

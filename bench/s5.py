@@ -8,13 +8,13 @@ written without `ndns.models.products`. Then the same for the recurrences of a s
 a step's matrix products alone take, and the peak memory of a step over clip lengths.
 """
 
-import argparse
 import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import command_line
 import torch
 from torch._higher_order_ops.associative_scan import associative_scan
 
@@ -172,12 +172,12 @@ def compare(batch, arguments):
 
 def main():
     """Measure the sides for each batch, then memory."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--width", type=float, default=1.0)
-    parser.add_argument("--batch", type=int, nargs="+", default=[1, 8])
-    parser.add_argument("--seconds", type=float, default=4.0)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
+    parser = command_line.parser(__doc__)
+    parser.add_argument("--width", type=float, default=1.0, help="factor k")
+    parser.add_argument("--batch", type=int, nargs="+", default=[1, 8], help="clips a step")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of a clip")
+    parser.add_argument("--repeats", type=int, default=3, help="of which the median counts")
+    parser.add_argument("--threads", type=int, default=2, help="of torch")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     keep_freed_memory()  # as `ndns train` does
@@ -189,4 +189,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -9,10 +9,10 @@ import os
 
 os.environ.update({name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")})
 
-import argparse
 import time
 from pathlib import Path
 
+import command_line
 import numpy as np
 
 from ndns.loihi2 import engine, netx
@@ -20,9 +20,9 @@ from ndns.loihi2 import engine, netx
 
 def main() -> None:
     """Feed noise-like magnitudes and print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("program", type=Path)
-    parser.add_argument("--seconds", type=float, default=30.0)
+    parser = command_line.parser(__doc__)
+    parser.add_argument("program", type=Path, help="program .net of a sparse S5")
+    parser.add_argument("--seconds", type=float, default=30.0, help="of audio")
     arguments = parser.parse_args()
     program = netx.read(arguments.program)
     steps = round(arguments.seconds * 16_000 / program.front_end.hop)
@@ -48,4 +48,4 @@ def clocks() -> np.ndarray:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

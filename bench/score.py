@@ -13,7 +13,6 @@ after it, so that a machine which slows down does so for both.
 process held at its peak; then it kills the last of these runs half-way, resumes it, and compares the tables' bytes.
 """
 
-import argparse
 import json
 import os
 import subprocess
@@ -22,6 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import command_line
 import numpy as np
 import psutil
 import soundfile
@@ -176,9 +176,9 @@ def growth(sizes: list[int], jobs: int) -> None:
 
 def main() -> None:
     """Time both on the same clips and print ratio and largest difference of the scores."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=int, default=16)
-    parser.add_argument("--jobs", type=int, default=2)
+    parser = command_line.parser(__doc__)
+    parser.add_argument("--clips", type=int, default=16, help="of 30 s")
+    parser.add_argument("--jobs", type=int, default=2, help="processes of the stage")
     parser.add_argument("--growth", type=int, nargs="+", metavar="CLIPS", help="numbers of clips, in rising order")
     options = parser.parse_args()
     if options.growth:
@@ -200,4 +200,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

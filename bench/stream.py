@@ -5,16 +5,17 @@
 MODEL is what `ndns denoise --model` takes; none: random weights of the challenge's size and of the default S5. Each
 frame is pushed through `ndns.load(MODEL).stream()`, as `ndns denoise --stream` does. The floor is the same frame in
 the front end alone (Fourier transform, mask of ones, inverse), pushed in between, so that both meet the same machine:
-what its slowest frames take is the machine's doing. The target is a p99 below 0.5 ms; a frame comes every 8 ms.
+what its slowest frames take is the machine's doing. The target is a p99 below 0.5 ms; a frame comes every
+8 ms (hop 128) or 16 ms (hop 256).
 """
 
 import os
 
 os.environ.update({name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")})
 
-import argparse
 import time
 
+import command_line
 import numpy as np
 
 from ndns.audio.stft import Decoder, Encoder, magnitude
@@ -71,9 +72,9 @@ def frame_ms(model: Model, frames: int) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("model", nargs="*")
-    parser.add_argument("--frames", type=int, default=2000)
+    parser = command_line.parser(__doc__)
+    parser.add_argument("model", nargs="*", help="as for `ndns denoise --model`; none: random weights")
+    parser.add_argument("--frames", type=int, default=2000, help="of each network")
     options = parser.parse_args()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     models = [load(name) for name in options.model] or random_models()
@@ -89,4 +90,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

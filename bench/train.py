@@ -18,6 +18,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import command_line
 import torch
 
 from ndns.config import Sdnn
@@ -80,11 +81,11 @@ def serve(side: str, tuned: bool, options: argparse.Namespace, pipe: Connection)
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--seconds", type=float, default=30.0)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser = command_line.parser(__doc__)
+    parser.add_argument("--batch", type=int, default=4, help="clips a step")
+    parser.add_argument("--seconds", type=float, default=30.0, help="of a clip")
+    parser.add_argument("--threads", type=int, default=2, help="of torch")
+    parser.add_argument("--repeats", type=int, default=5, help="of which the median counts")
     parser.add_argument("--alike", action="store_true", help="set up slayer's process like ours")
     options = parser.parse_args()
     context = multiprocessing.get_context("spawn")
@@ -115,4 +116,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

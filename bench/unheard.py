@@ -7,10 +7,10 @@ the same ones. A network that never heard either split (`network.pt` of the chal
 recordings of val are by themselves; what another loses beyond that, it loses for want of recordings.
 """
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
+import command_line
 import numpy as np
 import torch
 
@@ -28,12 +28,12 @@ EPOCH = 1_000_000
 
 def main() -> None:
     """Print a row for each kind of mixture, a column for each network."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line.parser(__doc__)
     parser.add_argument("checkpoints", nargs="+", type=Path, help="checkpoint.safetensors, or a network.pt of slayer")
     parser.add_argument("--corpus", type=Path, required=True, help="manifest.csv of the study's corpus")
     parser.add_argument("--more", type=Path, nargs="*", default=[], help="manifest.csv of the further corpora")
-    parser.add_argument("--clips", type=int, default=200)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--clips", type=int, default=200, help="mixtures of each kind")
+    parser.add_argument("--threads", type=int, default=2, help="of torch")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     networks = [_load(path) for path in arguments.checkpoints]
@@ -79,4 +79,4 @@ def _means(networks: list[torch.nn.Module], fresh: FreshClips, clips: int) -> np
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -11,7 +11,6 @@ recorded results, restoring them in a clone is timed too. Targets: record 5 s an
 restore of the recorded results 20 s, graph of 2 x 60 000 clips 60 s.
 """
 
-import argparse
 import math
 import os
 import shutil
@@ -21,6 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import command_line
 import numpy as np
 
 from ndns.record.dvcfile import DVC_LOCK
@@ -121,9 +121,15 @@ def show(what: str, found: dict[int, dict[str, float]]) -> None:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--clips", type=int, nargs="*", default=[10, 100, 1000])
-    parser.add_argument("--graph", type=int, nargs="*", default=[6000, 20000, 60000])
+    parser = command_line.parser(__doc__)
+    parser.add_argument("--clips", type=int, nargs="*", default=[10, 100, 1000], help="numbers of clips of a study")
+    parser.add_argument(
+        "--graph",
+        type=int,
+        nargs="*",
+        default=[6000, 20000, 60000],
+        help="of clips in each split",
+    )
     parser.add_argument("--kilobytes", type=int, default=100, help="of a denoised clip")
     arguments = parser.parse_args()
     if arguments.clips:
@@ -137,4 +143,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -29,8 +29,8 @@ rule board:
         "../envs/ndns.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=lambda w, attempt: 2000 * attempt,
+        runtime=lambda w, attempt: 30 * attempt,
     params:
         settings=settings(STUDY.board),
         folder=subpath(output.report, parent=True),
@@ -51,6 +51,7 @@ rule board:
 
 rule pareto:
     input:
+        mix=f"{RESULTS}/mix/val.csv",
         scores=expand(f"{RESULTS}/score/{{run}}/scores.csv", run=PLAN.trained),
         costs=expand(f"{RESULTS}/cost/{{run}}/cost.json", run=PLAN.trained),
         parents=expand(f"{RESULTS}/quantize/{{run}}/parent.csv", run=PLAN.trained),
@@ -67,13 +68,14 @@ rule pareto:
         "../envs/ndns.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=lambda w, attempt: 1000 * attempt,
+        runtime=lambda w, attempt: 10 * attempt,
     params:
         results=subpath(output.table, ancestor=2),
         folder=subpath(output.table, parent=True),
+        runs=[f"--run={run}" for run in PLAN.trained],
         code=fingerprint("board"),
     message:
         "Pareto front of the trained models"
     shell:
-        "ndns board pareto {params.results:q} --out {params.folder:q} 2> >(tee {log} >&2)"
+        "ndns board pareto {params.results:q} {params.runs:q} --out {params.folder:q} 2> >(tee {log} >&2)"

@@ -22,7 +22,8 @@ rule corpus:
     threads: 2
     resources:
         mem_mb=lambda w, attempt: 4000 * attempt,
-        runtime=2880 if STUDY.corpus.kind == "dns4" else 60,
+        runtime=lambda w, attempt: (2880 if STUDY.corpus.kind == "dns4" else 60)
+        * attempt,
     params:
         settings=settings(STUDY.corpus),
         code=fingerprint("corpus"),
@@ -46,7 +47,7 @@ rule corpus_more:
     threads: 2
     resources:
         mem_mb=lambda w, attempt: 4000 * attempt,
-        runtime=60,
+        runtime=lambda w, attempt: 60 * attempt,
     params:
         settings=lambda w: settings(PLAN.more[w.more]),
         code=fingerprint("corpus"),

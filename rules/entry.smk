@@ -29,8 +29,8 @@ rule entry_folder:
         "../envs/ndns.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=lambda w, attempt: 2000 * attempt,
+        runtime=lambda w, attempt: 30 * attempt,
     params:
         settings=settings(STUDY.board),
         runs=named("scores", f"{RESULTS}/score/{{run}}/scores.csv", ["noisy", *RUNS])

@@ -20,8 +20,8 @@ rule fetch:
         "../envs/ndns.yaml"
     threads: 2
     resources:
-        mem_mb=2000,
-        runtime=2880,
+        mem_mb=lambda w, attempt: 2000 * attempt,
+        runtime=lambda w, attempt: 2880 * attempt,
     params:
         settings=settings(STUDY.fetch),
     message:

@@ -19,8 +19,9 @@ rule mix_plan:
         "../envs/ndns.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
-        runtime=20,
+        mem_mb=lambda w, attempt: 4000 * attempt,
+        runtime=lambda w, attempt: (2880 if STUDY.mix.method == "released" else 20)
+        * attempt,
     params:
         settings=settings(STUDY.mix),
         code=fingerprint("mix"),
@@ -74,8 +75,8 @@ rule mix_gather:
         "../envs/ndns.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=lambda w, attempt: 2000 * attempt,
+        runtime=lambda w, attempt: 30 * attempt,
     params:
         code=fingerprint("mix"),
     message:

@@ -24,8 +24,8 @@ rule quantize:
         "../envs/ndns.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=lambda w, attempt: 2000 * attempt,
+        runtime=lambda w, attempt: 20 * attempt,
     params:
         source=lambda w: PLAN.quantize_source(w.run),
         code=fingerprint("quantize"),
@@ -52,8 +52,8 @@ rule parent:
         "../envs/ndns.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=lambda w, attempt: 2000 * attempt,
+        runtime=lambda w, attempt: 60 * attempt,
     params:
         code=fingerprint("quantize"),
     message:

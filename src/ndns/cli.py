@@ -1,4 +1,4 @@
-"""The command `ndns`: one subcommand a stage, named as the stage, plus `fetch`, `sounds`, `peer` and `denoise`."""
+"""The command `ndns`: one subcommand a stage, named as the stage, and those that use, keep and check results."""
 
 import sys
 from importlib import import_module

@@ -145,6 +145,16 @@ def test_wrong_input_gets_a_sentence_and_leaves_nothing(study, tmp_path, file, t
     assert not (tmp_path / "board").exists()
 
 
+def test_runs_that_the_study_no_longer_has_are_no_part_of_the_named_ones(study, tmp_path):
+    old = study / "score/sparse_k050-seed2/scores.csv"
+    old.write_text(f"{HEADER}\nd,5.0,-20.0,fan,1\n")  # of mixtures that were drawn before
+    named = [f"--run={run}" for run in ("dense_k025-seed1", "dense_k050-seed1", "sparse_k050-seed1")]
+    result = CliRunner().invoke(app, ["pareto", str(study), *named, "--out", str(tmp_path)])
+    assert result.exit_code == 0, result.exception
+    rows = {row["model"]: (row["seeds"], row["si_snr_db"]) for row in read_csv(tmp_path / "pareto.csv")}
+    assert rows == {"dense_k025": ("1", "8.0"), "dense_k050": ("1", "10.0"), "sparse_k050": ("1", "9.4")}
+
+
 def test_a_study_without_parents_is_refused(tmp_path):
     with pytest.raises(UserError, match="run `snakemake pareto`"):
         pareto(tmp_path, tmp_path / "board")

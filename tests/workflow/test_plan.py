@@ -204,3 +204,13 @@ def test_added_rows_are_peers_and_a_clash_of_names_is_refused(tmp_path, monkeypa
     (tmp_path / "s.yaml").write_text("study: s\nmodels: {sdnn: {}}\n")
     with pytest.raises(UserError, match=r"^results/s/added\.yaml:3: more\.peer: "):
         plan({"study": "s", "models": {"sdnn": {}}}, ["s.yaml"])
+
+
+def test_a_job_that_was_killed_asks_for_more_memory_and_time():
+    asked = {
+        f"{file.name}: {line}"
+        for file in (Path(__file__).parents[2] / "rules").glob("*.smk")
+        for line in re.findall(r"(?:mem_mb|runtime)=(?:.|\n)*?,$", file.read_text(), re.MULTILINE)
+    }
+    assert len(asked) >= 2 * 14
+    assert {line for line in asked if not re.search(r"\* attempt,|, attempt\),", line)} == set()

@@ -21,7 +21,9 @@ def run(
     histories: Annotated[Named | None, typer.Option("--histories", help="NAME=history.csv, once a trained run")] = None,
     programs: Annotated[Named | None, typer.Option("--programs", help="NAME=program.net, once a network")] = None,
     absent: Annotated[Named | None, typer.Option("--absent", help="NAME=what it lacks, once a row left out")] = None,
-    settings: Annotated[str, typer.Option("--settings", help="JSON text or file of the section `board`")] = "{}",
+    settings: Annotated[
+        str, typer.Option("--settings", help="section `board`: JSON text, or a JSON or YAML file")
+    ] = "{}",
 ) -> None:
     """Write table.csv, metricsboard_track_1_validation.yml and report.html."""
     from ndns.board.inputs import pairs, read_evidence, texts
@@ -56,7 +58,9 @@ def entry(
     deployed: Annotated[Named | None, typer.Option("--deployed", help="NAME=manifest.csv, once a run")] = None,
     histories: Annotated[Named | None, typer.Option("--histories", help="NAME=history.csv, once a trained run")] = None,
     checkpoints: Annotated[Named | None, typer.Option("--checkpoints", help="NAME=checkpoint, once a run")] = None,
-    settings: Annotated[str, typer.Option("--settings", help="JSON text or file of the section `board`")] = "{}",
+    settings: Annotated[
+        str, typer.Option("--settings", help="section `board`: JSON text, or a JSON or YAML file")
+    ] = "{}",
 ) -> None:
     """Write what the challenge asks of a participant: figures, write-up, frozen networks, inference in lava."""
     from ndns.board.entry import write_entry
@@ -78,12 +82,14 @@ def add_(
     name: Annotated[str, typer.Argument(help="name of the row")],
     denoised: Annotated[Path, typer.Argument(help="folder with one recording a clip, called as the clip is")],
     results: Annotated[Path, typer.Option(help="results/<study>")],
-    latency_ms: Annotated[float | None, typer.Option(help="how long the system waits; none: whole clip")] = None,
-    delay_ms: Annotated[float | None, typer.Option(help="lag of the recordings, removed before scoring")] = None,
+    latency_ms: Annotated[float | None, typer.Option(help="how long the system waits, ms; none: whole clip")] = None,
+    delay_ms: Annotated[
+        float | None, typer.Option(help="lag of the recordings, ms, removed before scoring; none: 0")
+    ] = None,
     parameters: Annotated[int | None, typer.Option(help="numbers that were learned")] = None,
     size_kb: Annotated[float | None, typer.Option(help="KB of 1024 bytes")] = None,
     macs_s: Annotated[float | None, typer.Option(help="multiply-accumulates of a second of audio")] = None,
-    power_proxy_ops_s: Annotated[float | None, typer.Option(help="the challenge's power proxy")] = None,
+    power_proxy_ops_s: Annotated[float | None, typer.Option(help="the challenge's power proxy, Ops/s")] = None,
     note: Annotated[str | None, typer.Option(help="what a reader of the row has to know")] = None,
 ) -> None:
     """Make recordings from any system a row of a study; it stays there until it is removed."""
@@ -184,8 +190,9 @@ def audit_(
 def pareto(
     results: Annotated[Path, typer.Argument(help="results/<study>")],
     out: Annotated[Path, typer.Option(help="folder for pareto.csv, pareto_chip.csv, pareto.md, pareto.svg")],
+    run: Annotated[Named | None, typer.Option(help="run to take; repeatable; none: all that have a parent.csv")] = None,
 ) -> None:
     """Draw quality against effective MACs and bytes over a study's models and seeds."""
     from ndns.board.pareto import write
 
-    write(results, out)
+    write(results, out, run or ())

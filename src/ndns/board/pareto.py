@@ -15,13 +15,18 @@ PUBLISHED = "sparse_s5"
 """Workload of `loihi2/scenarios/_published.yaml` whose ratios stand beside the modelled ones."""
 
 
-def write(results: Path, out: Path) -> None:
+def write(results: Path, out: Path, runs: Sequence[str] = ()) -> None:
     """Write `pareto.csv`, `pareto_chip.csv`, `pareto.md` and `pareto.svg` of `results/<study>` into `out`.
+
+    Args:
+        results: of the study.
+        out: folder to write to.
+        runs: those to take; none: all.
 
     Raises:
         UserError: see `read_runs`.
     """
-    models = models_of(read_runs(results))
+    models = models_of(read_runs(results, runs))
     rows, chip = table(models), chip_table(models)
     drawn = figure(models)
     write_csv(out / "pareto.csv", [_rounded(row) for row in rows], COLUMNS)

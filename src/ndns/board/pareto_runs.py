@@ -1,7 +1,7 @@
 """What the Pareto board reads: integer quality, float parents and costs of a study's trained networks."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,13 +62,14 @@ class Run:
     chips: Mapping[str, Chip]
 
 
-def read_runs(results: Path) -> list[Run]:
-    """Read all runs of `results/<study>` that have a table of their float parent.
+def read_runs(results: Path, names: Sequence[str] = ()) -> list[Run]:
+    """Read the named runs of `results/<study>`, or without names all that have a table of their float parent.
 
     Raises:
         UserError: there is none, or a file is missing, of other clips, or lacks a number.
     """
-    parents = sorted(results.glob("quantize/*/parent.csv"))
+    named = [results / "quantize" / name / "parent.csv" for name in names]
+    parents = named or sorted(results.glob("quantize/*/parent.csv"))
     if not parents:
         raise UserError(f"{results}: holds no quantize/<run>/parent.csv; run `snakemake pareto` for this study.")
     mix = results / "mix" / "val.csv"

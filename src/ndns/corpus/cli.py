@@ -7,9 +7,9 @@ import typer
 
 
 def command(
-    settings: Annotated[str, typer.Option(help="JSON text or file: the section `corpus` of a study.")],
-    out: Annotated[Path, typer.Option(help="Folder for manifest.csv, manifest.json and synthetic audio.")],
-    jobs: Annotated[int, typer.Option(min=1, help="Processes; the result does not depend on it.")] = 1,
+    settings: Annotated[str, typer.Option(help="section `corpus`: JSON text, or a JSON or YAML file")],
+    out: Annotated[Path, typer.Option(help="folder for manifest.csv, manifest.json and synthetic audio")],
+    jobs: Annotated[int, typer.Option(min=1, help="processes; the result does not depend on it")] = 1,
 ) -> None:
     """Collect the recordings: synthesize them, or inspect a folder of them."""
     from ndns.config import AnyCorpus, SpeakCorpus, settings_from
@@ -26,8 +26,8 @@ def command(
 
 
 def fetch(
-    settings: Annotated[str, typer.Option(help="JSON text or file: the section `fetch` of a study.")] = "{}",
-    jobs: Annotated[int, typer.Option(min=1, help="Archives that are fetched and unpacked at once.")] = 2,
+    settings: Annotated[str, typer.Option(help="section `fetch`: JSON text, or a JSON or YAML file")] = "{}",
+    jobs: Annotated[int, typer.Option(min=1, help="archives that are fetched and unpacked at once")] = 2,
 ) -> None:
     """Download, check and unpack DNS-4 and test set 1; what is there stays, and a later call goes on."""
     from ndns.config import Fetch, settings_from

@@ -26,7 +26,7 @@ from ndns.errors import UserError
 from ndns.files import held, sha256_file, write_json
 
 NAMED = 8
-"""Failures that an error names one by one."""
+"""Reasons that an error gives one by one."""
 
 
 @dataclass
@@ -162,8 +162,8 @@ def _offered(run: _Run, archives: Sequence[Archive]) -> tuple[list[Archive], dic
             raise UserError(silent[server])
         try:
             offered = offered_bytes(part.url, part.name, run.retry, run.stop)
-        except Unreachable as error:
-            silent[server] = f"{server} was not asked again after {error}"
+        except Unreachable:
+            silent[server] = f"{server} did not answer, so it was not asked again"
             raise
         if part.bytes is not None and offered is not None and offered != part.bytes:
             raise UserError(
@@ -287,9 +287,13 @@ def _drop_unproven(run: _Run, archive: Archive) -> None:
 
 
 def _refusal(failures: dict[str, str], count: int) -> UserError:
-    reasons = [reason.rstrip(".") for reason in failures.values()]
-    more = f" | and {len(reasons) - NAMED} more: {', '.join(list(failures)[NAMED:])}" if len(reasons) > NAMED else ""
-    text = " | ".join(reasons[:NAMED]) + more
+    shared: dict[str, list[str]] = {}
+    for name, reason in failures.items():
+        shared.setdefault(reason.rstrip("."), []).append(name)
+    told = [reason if len(names) == 1 else f"{reason} ({len(names)} archives)" for reason, names in shared.items()]
+    others = [name for names in list(shared.values())[NAMED:] for name in names]
+    more = f" | and {len(others)} more: {', '.join(others)}" if others else ""
+    text = " | ".join(told[:NAMED]) + more
     return UserError(f"{len(failures)} of {count} archives cannot be used: {text}. (fetch.partial goes on without.)")
 
 

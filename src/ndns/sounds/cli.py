@@ -7,10 +7,10 @@ import typer
 
 
 def command(
-    debs: Annotated[Path, typer.Option(help="Folder with the .deb files, as `apt-get download` names them.")],
-    out: Annotated[Path, typer.Option(help="Folder for the recordings and MANIFEST.csv.")],
-    table: Annotated[Path, typer.Option(help="Pieces of each recording.")] = Path("data/debian_sounds.csv"),
-    packages: Annotated[Path, typer.Option(help="Packages, versions, hashes.")] = Path("data/debian_packages.csv"),
+    debs: Annotated[Path, typer.Option(help="folder with the .deb files, as `apt-get download` names them")],
+    out: Annotated[Path, typer.Option(help="folder for the recordings and MANIFEST.csv")],
+    table: Annotated[Path, typer.Option(help="pieces of each recording")] = Path("data/debian_sounds.csv"),
+    packages: Annotated[Path, typer.Option(help="packages, versions, hashes")] = Path("data/debian_packages.csv"),
 ) -> None:
     """Cut a corpus of noise and speech for training from packages of Debian (docs/sounds.md)."""
     from ndns.sounds.build import build
