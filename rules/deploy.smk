@@ -24,7 +24,9 @@ rule deploy:
     threads: 2
     resources:
         mem_mb=lambda w, attempt: 4000 * attempt,
-        runtime=lambda w, threads, attempt: PLAN.minutes(60, threads, attempt),
+        runtime=lambda w, threads, attempt: PLAN.minutes(
+            DEPLOY_SPEED[STUDY.deploy.backend], threads, attempt
+        ),
     params:
         mode=lambda w: PLAN.mode(w.run),
         backend=STUDY.deploy.backend,

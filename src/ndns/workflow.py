@@ -20,6 +20,9 @@ from ndns.validation import load_yaml, validated
 PACKAGES = {"rnnoise": "pyrnnoise", "noisereduce": "noisereduce", "gtcrn": "onnxruntime"}
 """Packages that a peer needs beyond the pipeline's own."""
 
+DEPLOY_SPEED = {"engine": 60, "lava": 0.15, "loihi2": 0.5}
+"""Times real time, a thread, that a job may count on; lava's was measured (docs/engine.md), the board's is a guess."""
+
 
 def put_interpreter_on_path() -> None:
     """Let shell rules find `ndns` beside the running interpreter, whether or not its environment is activated."""

@@ -3,12 +3,13 @@
 import json
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from ndns.config import Sdnn
+from ndns.config import Deploy, Sdnn
 from ndns.errors import UserError
-from ndns.workflow import named, one_of, plan, study_file
+from ndns.workflow import DEPLOY_SPEED, named, one_of, plan, study_file
 
 CONFIG = {
     "study": "s",
@@ -140,6 +141,8 @@ def test_memory_and_minutes_follow_the_audio():
     assert hour.minutes(10, 2, 1) == 30
     assert hour.minutes(1, 2, 1) == 120
     assert hour.minutes(1, 2, 3) == 360
+    assert DEPLOY_SPEED.keys() == set(get_args(Deploy.model_fields["backend"].annotation))
+    assert hour.minutes(DEPLOY_SPEED["lava"], 2, 1) * 60 * 41.7 / 125 > 2 * 3600, "as fast as lava was, twice over"
 
 
 def test_a_list_of_recordings_is_an_input_of_the_plan():

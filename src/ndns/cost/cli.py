@@ -12,7 +12,7 @@ ActivityFile = Annotated[Path, typer.Option(help="activity.npz of `ndns deploy`"
 Mix = Annotated[Path | None, typer.Option(help="manifest of the noisy clips; knows each core's work in each step")]
 ScenarioName = Annotated[str, typer.Option(help="davies2018, sanafe, scaled, fitted, or a .yaml file")]
 Goal = Annotated[str, typer.Option(help="time: shortest step; cores: fewest cores")]
-Settings = Annotated[str, typer.Option(help="the section `cost`, as JSON or a file")]
+Settings = Annotated[str, typer.Option(help="section `cost`: JSON text, or a JSON or YAML file")]
 Json = Annotated[Path | None, typer.Option(help="also write the result as JSON")]
 
 

@@ -10,7 +10,9 @@ app = typer.Typer(no_args_is_help=True, help="Run another denoiser on the clips 
 
 @app.command("run")
 def run(
-    settings: Annotated[str, typer.Option(help="one entry `models.<name>` with the key `peer`, as JSON or a file")],
+    settings: Annotated[
+        str, typer.Option(help="an entry `models.<name>` with the key `peer`: JSON text, or a JSON or YAML file")
+    ],
     mix: Annotated[Path, typer.Option(help="manifest of the noisy clips, results/<study>/mix/val.csv")],
     out: Annotated[Path, typer.Option(help="folder, results/<study>/deploy/<run>")],
     cost: Annotated[Path, typer.Option(help="results/<study>/cost/<run>/cost.json")],

@@ -7,7 +7,9 @@ import typer
 
 
 def command(
-    settings: Annotated[str, typer.Option(help="JSON text or file: network, train")],
+    settings: Annotated[
+        str, typer.Option(help="an entry `models.<name>` with network and train: JSON text, or a JSON or YAML file")
+    ],
     seed: Annotated[int, typer.Option(min=0, help="of initial weights, order of clips and crops")],
     val_mix: Annotated[Path, typer.Option(help="manifest of the mixtures to choose the best epoch by")],
     out: Annotated[Path, typer.Option(help="folder for checkpoint.safetensors and history.csv")],
