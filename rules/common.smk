@@ -8,14 +8,7 @@ from snakemake.exceptions import WorkflowError
 
 from ndns.errors import UserError
 from ndns.fingerprint import fingerprint
-from ndns.workflow import (
-    DEPLOY_SPEED,
-    named,
-    one_of,
-    plan,
-    put_interpreter_on_path,
-    settings,
-)
+from ndns.workflow import named, one_of, plan, put_interpreter_on_path, settings
 
 put_interpreter_on_path()
 try:

@@ -24,9 +24,7 @@ rule deploy:
     threads: 2
     resources:
         mem_mb=lambda w, attempt: 4000 * attempt,
-        runtime=lambda w, threads, attempt: PLAN.minutes(
-            DEPLOY_SPEED[STUDY.deploy.backend], threads, attempt
-        ),
+        runtime=lambda w, threads, attempt: PLAN.deploy_minutes(threads, attempt),
     params:
         mode=lambda w: PLAN.mode(w.run),
         backend=STUDY.deploy.backend,

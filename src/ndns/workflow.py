@@ -98,6 +98,10 @@ class Plan:
         audio = self.study.mix.val_clips * self.study.mix.seconds
         return attempt * max(30, math.ceil(4 * audio / (60 * speed * threads)))
 
+    def deploy_minutes(self, threads: int, attempt: int) -> int:
+        """Minutes that denoising the validation clips asks for, on the backend of the study."""
+        return self.minutes(DEPLOY_SPEED[self.study.deploy.backend], threads, attempt)
+
     def activity_mb(self) -> int:
         """MB for a job that holds the activity of all validation clips: 12 bytes a step and layer (of 16), and a copy.
 

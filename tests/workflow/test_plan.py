@@ -142,7 +142,9 @@ def test_memory_and_minutes_follow_the_audio():
     assert hour.minutes(1, 2, 1) == 120
     assert hour.minutes(1, 2, 3) == 360
     assert DEPLOY_SPEED.keys() == set(get_args(Deploy.model_fields["backend"].annotation))
-    assert hour.minutes(DEPLOY_SPEED["lava"], 2, 1) * 60 * 41.7 / 125 > 2 * 3600, "as fast as lava was, twice over"
+    assert hour.deploy_minutes(2, 1) == 30
+    lava = plan({**CONFIG, "mix": {"val_clips": 120, "seconds": 30.0}, "deploy": {"backend": "lava"}})
+    assert lava.deploy_minutes(2, 1) * 60 * 41.7 / 125 > 2 * 3600, "as fast as lava was, twice over"
 
 
 def test_a_list_of_recordings_is_an_input_of_the_plan():
