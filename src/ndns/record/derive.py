@@ -9,7 +9,7 @@ from ndns.files import sha256_file
 from ndns.record import guard
 from ndns.record.jobs import load, settle
 from ndns.record.study import Recorded
-from ndns.verify.scratch import Scratch
+from ndns.verify.scratch import Scratch, below
 
 
 def derive(study: Recorded, cores: int, force: bool = False) -> list[str]:
@@ -44,8 +44,8 @@ def _compute(study: Recorded, cores: int, wanted: dict[str, str]) -> None:
     root = study.root
     with tempfile.TemporaryDirectory(prefix="ndns-derive-") as temporary:
         pairs = [f"{key}={value}" for key, value in study.overrides.items()]
-        scratch = Scratch(root, Path(temporary), study.config, pairs, cores)
-        scratch.link_outside(study.plan.study)
+        scratch = Scratch(root, below(temporary, root), study.config, pairs, cores)
+        scratch.take_outside(study.plan)
         scratch.derive(wanted)
         for path in wanted:
             (root / path).parent.mkdir(parents=True, exist_ok=True)

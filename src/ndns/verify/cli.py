@@ -30,10 +30,11 @@ def command(
 
     from ndns.files import write_json
     from ndns.verify.report import as_json, as_table
+    from ndns.verify.scratch import below
 
     console = Console(stderr=True)
     with tempfile.TemporaryDirectory(prefix="ndns-verify-") as temporary:
-        folder = (scratch or Path(temporary)).resolve()
+        folder = scratch.resolve() if scratch else below(temporary, Path.cwd())
         found = _verify(
             target, study, first, config or [], claims, jobs, folder, lambda text: console.print(text, style="dim")
         )

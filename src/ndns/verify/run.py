@@ -96,7 +96,7 @@ def verify(inquiry: Inquiry, verification: Verification, say: Callable[[str], No
     if not verification.target:
         _whole(inquiry, records)
     earlier = [path for path in _files(inquiry, inquiry.root) if _index(inquiry, path) < inquiry.aim.first]
-    inquiry.scratch.link_outside(inquiry.plan.study)
+    inquiry.scratch.take_outside(inquiry.plan)
     if absent := inquiry.absent(records):
         say("computing recordings and mixtures that are not stored")
         inquiry.scratch.derive(absent)
