@@ -132,7 +132,7 @@ def test_one_clip_can_be_asked_for(checkout):
 def test_what_is_recorded_but_not_stored_is_compared_by_its_hash(checkout):
     """A restored checkout lacks recordings and mixtures; the record has their hashes."""
     study = find(checkout.folder, "tiny.yaml")
-    outputs = [record.path for record in job_records(checkout.folder, "tiny", "few")]
+    outputs = [record.path for record in job_records(checkout.folder, study.plan)]
     hashes = {path: sha256_file(checkout.folder / path) for path in outputs}
     gather(checkout.folder, outputs, hashes).write(study.jobs_file)
     tars = [path for path in outputs if path.endswith(".tar")]

@@ -12,7 +12,7 @@ from ndns.errors import UserError
 from ndns.verify.band import band_problem, recorded_values
 from ndns.verify.claims import Claims
 from ndns.verify.compare import Outcome, compare, compare_hash
-from ndns.verify.records import STAGES, Record, derived, files_of, job_records, stage_of
+from ndns.verify.records import STAGES, Record, derived, files_of, is_old, job_records, stage_of
 from ndns.verify.scratch import Scratch
 from ndns.verify.targets import Aim
 from ndns.workflow import Plan
@@ -92,7 +92,7 @@ def verify(inquiry: Inquiry, verification: Verification, say: Callable[[str], No
     Raises:
         UserError: an artifact without a claim, no job record, a run that fails.
     """
-    records = _current(job_records(inquiry.root, *inquiry.names), inquiry.plan)
+    records = job_records(inquiry.root, inquiry.plan)
     if not verification.target:
         _whole(inquiry, records)
     earlier = [path for path in _files(inquiry, inquiry.root) if _index(inquiry, path) < inquiry.aim.first]
@@ -131,13 +131,6 @@ def _whole(inquiry: Inquiry, records: list[Record]) -> None:
         raise UserError(f"{last}: the study did not run to its end; run it, or name a stage to verify.")
 
 
-def _current(records: list[Record], plan: Plan) -> list[Record]:
-    """Drop records of runs that the study no longer has."""
-    per_run = ("train", "quantize", "deploy", "score", "cost")
-    runs = {"noisy", *plan.runs}
-    return [record for record in records if record.stage not in per_run or record.path.split("/")[3] in runs]
-
-
 def _files(inquiry: Inquiry, root: Path) -> list[str]:
     """Artifacts below a folder, by stage."""
     names = files_of(root, *inquiry.names)
@@ -150,14 +143,12 @@ def _index(inquiry: Inquiry, path: str) -> int:
 
 def _compared(inquiry: Inquiry, stages: set[str]) -> list[str]:
     """Paths to compare: of the computed stages, in the checkout or in the scratch copy."""
-    runs = {"noisy", *inquiry.plan.runs}
     both = {*_files(inquiry, inquiry.root), *_files(inquiry, inquiry.scratch.folder)}
     found = []
     for path in sorted(both, key=lambda path: (_index(inquiry, path), path)):
-        stage, parts = STAGES[_index(inquiry, path)], path.split("/")
-        old = stage in ("train", "quantize", "deploy", "score", "cost") and parts[3] not in runs
+        stage = STAGES[_index(inquiry, path)]
         partial = STAGES.index(stage) == inquiry.aim.last and not inquiry.aim.selected(path)
-        if stage in stages and not old and not partial:
+        if stage in stages and not partial and not is_old(path, stage, inquiry.plan):
             found.append(path)
     return found
 
