@@ -53,16 +53,16 @@ def _verify(target, study, first, config, claims, jobs, folder, say):
     from ndns.verify.records import STAGES
     from ndns.verify.run import Inquiry, begin, verify
     from ndns.verify.scratch import Scratch
-    from ndns.verify.targets import absolute, resolve
-    from ndns.workflow import plan, study_file
+    from ndns.verify.targets import overrides, resolve
+    from ndns.workflow import overridden, plan, study_file
 
     root = Path.cwd()
-    overrides = dict(absolute(pair) for pair in config)
+    given = overrides(config)
     settings = study_file(study)
-    studied = plan({**load_yaml(settings), **overrides}, [settings])
+    studied = plan(overridden(load_yaml(settings), given), [settings])
     aim = resolve(target, first, studied.study.study, studied.study.corpus.name)
     checked = load_claims(claims)
-    copy = Scratch(root, folder, settings, [f"{key}={value}" for key, value in overrides.items()], jobs)
+    copy = Scratch(root, folder, settings, [f"{key}={value}" for key, value in given.items()], jobs)
     environments = recorded_environments(root, studied.study.study)
     inquiry = Inquiry(root, studied, checked, copy, aim, environments)
     found = begin(studied.study.study, target, STAGES[aim.first], folder)
