@@ -114,3 +114,24 @@ def test_recorded_and_recomputed_value_lie_in_the_band(tmp_path, recorded, recom
 def test_the_key_follows_all_settings_but_the_seed():
     assert settings_key(study([1]), "sdnn-seed1") == settings_key(study([5, 6]), "sdnn-seed6")
     assert settings_key(study([1]), "sdnn-seed1") != settings_key(study([1], hidden=33), "sdnn-seed1")
+
+
+def test_the_key_follows_the_settings_of_the_weights_that_training_began_with():
+    def key(parent):
+        return settings_key(plan({"study": "s", "models": {"a": parent, "b": {"initial": "a"}}}), "b-seed1")
+
+    checkpoint = {"weights": "a.safetensors", "optional": False}
+    assert key({}) == key({"seeds": [1, 2]})
+    keys = [key({}), key({"train": {"epochs": 3}}), key(checkpoint), key(checkpoint | {"sha256": "0" * 64})]
+    assert len(set(keys)) == 4
+
+
+def test_the_key_follows_the_further_corpora_that_a_run_hears(tmp_path):
+    def key(run="a-seed1", **more):
+        corpus = {"kind": "folder", "name": "x", "root": str(tmp_path)} | more
+        models = {"a": {"train": {"fresh": {}}}, "b": {}}
+        return settings_key(plan({"study": "s", "more": [corpus], "models": models}), run)
+
+    assert key() != key(clipped_share=0.1)
+    assert key() != key(root=str(tmp_path / "absent"))
+    assert key("b-seed1") == key("b-seed1", clipped_share=0.1), "does not hear them"
