@@ -75,6 +75,8 @@ def test_what_stands_for_a_run(tmp_path):
         ("epoch,val_si_snr\n", "has no row; restore the file, or train again"),
         ("epoch,val_si_snr\n1,\n", "val_si_snr: '' is not a number"),
         ("epoch,val_si_snr\n1,good\n", "val_si_snr: 'good' is not a number"),
+        ("epoch,val_si_snr\n1,7.0\n2,nan\n", "val_si_snr: nan is not a finite number"),
+        ("epoch,val_si_snr\n1,inf\n", "val_si_snr: inf is not a finite number"),
         ("epoch,val_si_snr\n1\n", "line 2 has too few cells"),
     ],
 )
@@ -93,6 +95,17 @@ def test_a_seed_in_the_table_that_is_no_number_is_named(tmp_path, seed):
     table = tmp_path / "config" / "bands.csv"
     table.write_text(table.read_text().replace(",1,val_si_snr", f",{seed},val_si_snr"))
     with pytest.raises(UserError, match=rf"bands\.csv: seed: '{seed}' is not a number"):
+        recorded_values(tmp_path, study([2]), "sdnn-seed2", BAND)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_a_value_in_the_table_that_is_not_finite_is_named(tmp_path, value):
+    (tmp_path / "config").mkdir()
+    history(tmp_path, 1, 7.0)
+    write_bands(tmp_path, study([1]), BAND)
+    table = tmp_path / "config" / "bands.csv"
+    table.write_text(table.read_text().replace(",7.0", f",{value}"))
+    with pytest.raises(UserError, match=rf"bands\.csv: value: {value} is not a finite number"):
         recorded_values(tmp_path, study([2]), "sdnn-seed2", BAND)
 
 
