@@ -84,6 +84,14 @@ def test_recordings_among_the_results_are_refused_before_any_is_touched(root, tm
     assert not any(path.is_symlink() for path in copy.folder.rglob("*"))
 
 
+def test_a_folder_in_what_is_copied_is_refused(root):
+    (root / "src").unlink()
+    write(root / "src" / "a.py")
+    with pytest.raises(UserError, match=r"src/copy: the scratch folder lies in what is copied to it; name another one"):
+        Scratch(root, root / "src" / "copy", root / "study.yaml", [], 1)
+    assert not (root / "src" / "copy").exists()
+
+
 def test_links_to_beside_the_checkout_stay_in_the_temporary_folder(root, tmp_path):
     recording = write(root.parent / "recordings" / "a.wav")
     copy = scratch(root, tmp_path)

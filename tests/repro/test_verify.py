@@ -169,6 +169,13 @@ def test_bad_input_ends_with_2_and_one_sentence(complete, arguments, message):
     assert len(result.stderr.strip().splitlines()) == 1
 
 
+def test_a_file_of_findings_that_cannot_be_written_does_not_cost_the_findings(checkout):
+    result = checkout.ndns("verify", "results/tiny/mix/plan.csv", *TINY, "--json", "config")
+    assert result.returncode == 2
+    assert "1 of 1 artifacts hold what is claimed" in result.stdout
+    assert "config: is a folder; name a file." in result.stderr
+
+
 def test_a_study_that_did_not_run_cannot_be_verified(bare):
     result = bare.ndns("verify", *TINY)
     assert result.returncode == 2

@@ -38,10 +38,10 @@ def command(
         found = _verify(
             target, study, first, config or [], claims, jobs, folder, lambda text: console.print(text, style="dim")
         )
-    if json:
-        write_json(json, as_json(found))
     width = None if Console().is_terminal else 160
     Console(width=width, highlight=False, soft_wrap=False).print(as_table(found))
+    if json:
+        write_json(json, as_json(found))
     if found.misses:
         raise typer.Exit(1)
 

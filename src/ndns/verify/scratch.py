@@ -41,13 +41,16 @@ class Scratch:
             jobs: cores that Snakemake may use.
 
         Raises:
-            UserError: the checkout lacks a part of the workflow, or the folder is not empty.
+            UserError: the checkout lacks a part of the workflow, or the folder is not empty or in what is copied.
         """
         if folder.exists() and any(folder.iterdir()):
             raise UserError(f"{folder}: the scratch folder is not empty; name another one.")
         for name in WORKFLOW:
             if not (root / name).exists():
                 raise UserError(f"{root / name}: no such file; run `ndns verify` in a checkout of the project.")
+            if folder.resolve().is_relative_to((root / name).resolve()):
+                raise UserError(f"{folder}: the scratch folder lies in what is copied to it; name another one.")
+        for name in WORKFLOW:
             copy(root / name, folder / name)
         self.root, self.folder, self.jobs = root, folder, jobs
         self.config = folder / "study.yaml"
