@@ -1,11 +1,10 @@
 """Compute derived artifacts again, apart from the checkout, and take them in if they are what was recorded."""
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
 
-from ndns.files import sha256_file
+from ndns.files import atomic_path, sha256_file
 from ndns.record import guard
 from ndns.record.jobs import load, settle
 from ndns.record.study import Recorded
@@ -48,7 +47,5 @@ def _compute(study: Recorded, cores: int, wanted: dict[str, str]) -> None:
         scratch.take_outside(study.plan)
         scratch.derive(wanted)
         for path in wanted:
-            (root / path).parent.mkdir(parents=True, exist_ok=True)
-            part = (root / path).with_name(f".{Path(path).name}.part")
-            shutil.move(scratch.folder / path, part)
-            os.replace(part, root / path)
+            with atomic_path(root / path) as part:
+                shutil.move(scratch.folder / path, part)
