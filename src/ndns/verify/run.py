@@ -21,9 +21,6 @@ PHASES = (("corpus", "mix", "train"), ("quantize", "deploy", "score", "cost"), (
 """Stages that are computed in one go. A phase ends where a claim is weaker than equality (weights on another processor,
 scores, times): the next phase starts from the recorded artifacts, so that its own claims need no allowance for them."""
 
-READERS = ("mix", "train", "deploy", "score")
-"""Stages that read recordings or mixtures."""
-
 
 @dataclass
 class Verification:
@@ -75,10 +72,10 @@ class Inquiry:
     def absent(self, records: list[Record]) -> dict[str, str]:
         """Path -> SHA-256 of derived artifacts that the computed stages read and that are not there."""
         first, last = self.aim.first, self.aim.last
-        if not any(STAGES.index(stage) in range(first, last + 1) for stage in READERS):
-            return {}
-        paths = [r.path for r in records if STAGES.index(r.stage) < first and not (self.root / r.path).is_file()]
-        return {path: self.derived[path] for path in paths if path in self.derived}
+        read = {path for r in records if first <= STAGES.index(r.stage) <= last for path in r.job["input"]}
+        made = {r.path for r in records if STAGES.index(r.stage) < first}
+        gone = [path for path in sorted(read & made & self.derived.keys()) if not (self.root / path).is_file()]
+        return {path: self.derived[path] for path in gone}
 
     def runs(self) -> dict[str, list[str]]:
         """Names of the study's runs for patterns of claims."""
