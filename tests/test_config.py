@@ -66,6 +66,14 @@ def write(tmp_path, text):
         ("study: a\nmodels: {m: {train: {devices: two}}}\n", r":2: models\.m\.train\.devices: .*found 'two'"),
         ("study: a\nmodels: {m: {network: {kind: s5, relu: z}}}\n", r":2: models\.m\.network\.relu: .*found 'z'"),
         ("study: a\nmodels:\n  noisy: {weights: x.net}\n", r":3: models\.noisy: the unprocessed mixture is called so"),
+        ("study: a\nmodels: {m: {train: {learning_rate: yes}}}\n", r":2: .* learning_rate: expected a number, found T"),
+        (
+            "study: a\nmodels: {m: {train: {devices: on}}}\n",
+            r":2: models\.m\.train: devices: expected a number,",
+        ),
+        ("study: a\nmix: {snr_db: [no, 5]}\nmodels: {m: {}}\n", r":2: mix: snr_db: expected a number, found False\.$"),
+        ("study: a\nmodels: {m: {seeds: [true]}}\n", r":2: models\.m: seeds: expected a number, found True\.$"),
+        ("study: a\nmodels: {m: {seeds: [1, 2, 1]}}\n", r":2: models\.m\.seeds: 1 is there twice; remove one\.$"),
         ("study: a\nmodels: {m: {seeds: [1, -1]}}\n", r":2: models\.m\.seeds: -1 is below 0\.$"),
         (
             "study: a\nmix: {method: given}\nmodels:\n  m: {}\n",

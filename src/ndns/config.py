@@ -284,6 +284,9 @@ class Study(Section):
         for name, model in self.models.items():
             if isinstance(model, TrainedModel) and min(model.seeds) < 0:
                 raise ValueError(f"models.{name}.seeds: {min(model.seeds)} is below 0")
+            seeds = model.seeds if isinstance(model, TrainedModel) else []
+            if again := [seed for seed in seeds if seeds.count(seed) > 1]:
+                raise ValueError(f"models.{name}.seeds: {again[0]} is there twice; remove one")
             if isinstance(model, TrainedModel) and self.mix.method == "given" and not model.train.fresh:
                 raise ValueError(f"models.{name}: mix.method given has no clips to train on; name weights instead")
         return self

@@ -1,14 +1,14 @@
 """How settings are checked: strict sections, and errors that name key, file and line."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
 from ndns.errors import UserError
 
@@ -23,6 +23,24 @@ class Section(BaseModel):
     """Base of all settings: unknown keys are errors, values are checked, instances do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_truth_values_for_numbers(cls, given: Any) -> Any:
+        for key, value in given.items() if isinstance(given, Mapping) else ():
+            truth = [item for item in (value if isinstance(value, list | tuple) else [value]) if isinstance(item, bool)]
+            field = cls.model_fields.get(key)
+            types = list(_types(field.annotation)) if truth and field else []
+            if bool not in types and (int in types or float in types):
+                raise ValueError(f"{key}: expected a number, found {truth[0]}")
+        return given
+
+
+def _types(annotation: Any) -> Iterator[Any]:
+    """All types that a field's annotation is made of."""
+    yield annotation
+    for part in get_args(annotation):
+        yield from _types(part)
 
 
 def check_ranges(section: Section, *keys: str) -> None:

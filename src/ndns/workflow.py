@@ -161,6 +161,20 @@ def study_file(study: str, root: Path = Path()) -> Path:
     return path
 
 
+def overridden(config: Mapping, changes: Mapping) -> dict:
+    """Return a configuration with the keys of the command line in it, nested ones where `snakemake --config` puts them.
+
+    >>> overridden({"mix": {"seed": 1, "seconds": 3}}, {"mix": {"seed": 2}})
+    {'mix': {'seed': 2, 'seconds': 3}}
+    """
+    nested = {
+        key: overridden(config[key], value)
+        for key, value in changes.items()
+        if isinstance(value, Mapping) and isinstance(config.get(key), Mapping)
+    }
+    return {**config, **changes, **nested}
+
+
 def plan(config: Mapping, files: Iterable[str | Path] = ()) -> Plan:
     """Validate a configuration and list its runs.
 

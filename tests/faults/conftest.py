@@ -15,7 +15,9 @@ import pytest
 
 from ndns import cli
 from ndns.files import sha256_file
+from ndns.validation import load_yaml
 from ndns.verify.records import Record, job_records
+from ndns.workflow import plan
 
 CLOCK = ("cost", "board")
 """Stages whose results hold readings of a clock: two runs differ there."""
@@ -25,7 +27,7 @@ CLOCK = ("cost", "board")
 def jobs(complete) -> dict[str, list[Record]]:
     """Rule -> the records of its outputs."""
     found: dict[str, list[Record]] = {}
-    for record in job_records(complete.folder, "tiny", "few"):
+    for record in job_records(complete.folder, plan(load_yaml(complete.folder / "tiny.yaml"))):
         found.setdefault(record.job["rule"], []).append(record)
     return found
 
@@ -33,7 +35,7 @@ def jobs(complete) -> dict[str, list[Record]]:
 @pytest.fixture(scope="session")
 def wanted(complete) -> dict[str, str]:
     """Output -> SHA-256 of every result that does not hold readings of a clock."""
-    records = job_records(complete.folder, "tiny", "few")
+    records = job_records(complete.folder, plan(load_yaml(complete.folder / "tiny.yaml")))
     return {r.path: sha256_file(complete.folder / r.path) for r in records if r.stage not in CLOCK}
 
 

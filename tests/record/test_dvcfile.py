@@ -59,6 +59,24 @@ def test_results_that_are_as_recorded_need_no_cache(source):
     assert (MODEL / "checkpoint.safetensors").read_bytes() == CONTENT["checkpoint.safetensors"]
 
 
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda: Path("dvc.lock").unlink(),
+        lambda: rewrite("dvc.lock", dict.clear),
+        lambda: rewrite("dvc.lock", lambda stages: stages["models"].pop("outs")),
+        lambda: rewrite("dvc.lock", lambda stages: stages["models"]["outs"][0].pop("md5")),
+    ],
+    ids=["no file", "no stage", "no outputs", "no hash"],
+)
+def test_results_whose_hash_the_lock_lacks_are_not_deleted(source, damage, force):
+    damage()
+    with pytest.raises(UserError, match=rf"dvc\.lock: has no hash of {MODEL}, which dvc\.yaml lists under models; "):
+        restore(Path(), None, force=force)
+    assert {path.name: path.read_bytes() for path in MODEL.iterdir()} == CONTENT
+
+
 CORPUS = Path("data/c/manifest.csv")
 
 
@@ -94,3 +112,13 @@ def test_a_corpus_that_studies_share_lies_where_all_find_it(source, tmp_path, mo
     with store.repository(Path()) as repo:
         store.pull(repo, ["corpus-c", "a-mix"], None, False)
     assert CORPUS.is_file()
+
+
+def test_a_changed_file_that_the_remote_lacks_is_not_deleted(source, monkeypatch):
+    keep(monkeypatch, "a", None)
+    for folder in (Path(".dvc/cache"), store.STORE):
+        store.objects(folder)[store.md5(CORPUS)].unlink()
+    CORPUS.write_text("mine\n")
+    with store.repository(Path()) as repo, pytest.raises(UserError, match=rf"^{CORPUS}: the remote .* lacks a file"):
+        store.pull(repo, ["corpus-c", "a-mix"], None, True)
+    assert CORPUS.read_text() == "mine\n"

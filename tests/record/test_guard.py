@@ -1,5 +1,6 @@
 """What must hold before anything is recorded or put into place, and what is told where it does not."""
 
+import errno
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -112,3 +113,17 @@ def test_nothing_is_derived_while_another_command_is_at_work(derived):
     with guard.alone(derived.root), pytest.raises(UserError, match=r"another ndns command .* is at work"):
         derive.derive(derived, 1)
     assert not (derived.root / "b").exists()
+
+
+def test_what_does_not_fit_on_the_disk_leaves_no_part_of_it(tmp_path, monkeypatch):
+    def full(source, target):
+        Path(target).write_text("half")
+        raise OSError(errno.ENOSPC, "full", str(target))
+
+    made = SimpleNamespace(folder=tmp_path / "scratch", take_outside=lambda plan: None, derive=lambda wanted: None)
+    monkeypatch.setattr(derive, "Scratch", lambda *arguments: made)
+    monkeypatch.setattr(derive.shutil, "move", full)
+    study = SimpleNamespace(root=tmp_path / "checkout", overrides={}, config=None, plan=None)
+    with pytest.raises(UserError, match=r"data/few/audio\.tar: no space left on the disk; free some"):
+        derive._compute(study, 1, {"data/few/audio.tar": "0" * 64})
+    assert not [path for path in study.root.rglob("*") if path.is_file()]

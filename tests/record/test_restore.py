@@ -133,6 +133,15 @@ def test_a_change_that_keeps_size_and_time_is_found_and_overwritten(clone):
     assert scores.read_bytes() == recorded
 
 
+@pytest.mark.parametrize("stage", ["cost", "board"])
+def test_a_stage_is_verified_from_what_is_recorded_of_those_before_it(clone, tmp_path, stage):
+    """Its jobs read mixtures, which are not stored: these are made again, but nothing that is stored."""
+    result = offline(clone, "verify", stage, "--study", "tiny.yaml", "--scratch", str(tmp_path / "scratch"))
+    assert result.returncode == 0, said(result)
+    logs = {path.stem.partition("_sdnn")[0] for path in (tmp_path / "scratch/logs/tiny").iterdir()}
+    assert logs == {"corpus", "mix_plan", "mix_render_val_0000", stage}
+
+
 def test_derived_files_that_come_out_otherwise_are_not_taken(clone):
     study = clone.folder / "tiny.yaml"
     study.write_text(study.read_text().replace("few, voices: 5", "few, seed: 2, voices: 5"))

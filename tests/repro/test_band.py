@@ -75,6 +75,8 @@ def test_what_stands_for_a_run(tmp_path):
         ("epoch,val_si_snr\n", "has no row; restore the file, or train again"),
         ("epoch,val_si_snr\n1,\n", "val_si_snr: '' is not a number"),
         ("epoch,val_si_snr\n1,good\n", "val_si_snr: 'good' is not a number"),
+        ("epoch,val_si_snr\n1,7.0\n2,nan\n", "val_si_snr: nan is not a finite number"),
+        ("epoch,val_si_snr\n1,inf\n", "val_si_snr: inf is not a finite number"),
         ("epoch,val_si_snr\n1\n", "line 2 has too few cells"),
     ],
 )
@@ -96,6 +98,17 @@ def test_a_seed_in_the_table_that_is_no_number_is_named(tmp_path, seed):
         recorded_values(tmp_path, study([2]), "sdnn-seed2", BAND)
 
 
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_a_value_in_the_table_that_is_not_finite_is_named(tmp_path, value):
+    (tmp_path / "config").mkdir()
+    history(tmp_path, 1, 7.0)
+    write_bands(tmp_path, study([1]), BAND)
+    table = tmp_path / "config" / "bands.csv"
+    table.write_text(table.read_text().replace(",7.0", f",{value}"))
+    with pytest.raises(UserError, match=rf"bands\.csv: value: {value} is not a finite number"):
+        recorded_values(tmp_path, study([2]), "sdnn-seed2", BAND)
+
+
 @pytest.mark.parametrize(("recorded", "recomputed", "where"), [(99.0, 7.05, "in the checkout"), (7.05, 4.0, "recomp")])
 def test_recorded_and_recomputed_value_lie_in_the_band(tmp_path, recorded, recomputed, where):
     root, scratch = tmp_path / "checkout", tmp_path / "scratch"
@@ -114,3 +127,24 @@ def test_recorded_and_recomputed_value_lie_in_the_band(tmp_path, recorded, recom
 def test_the_key_follows_all_settings_but_the_seed():
     assert settings_key(study([1]), "sdnn-seed1") == settings_key(study([5, 6]), "sdnn-seed6")
     assert settings_key(study([1]), "sdnn-seed1") != settings_key(study([1], hidden=33), "sdnn-seed1")
+
+
+def test_the_key_follows_the_settings_of_the_weights_that_training_began_with():
+    def key(parent):
+        return settings_key(plan({"study": "s", "models": {"a": parent, "b": {"initial": "a"}}}), "b-seed1")
+
+    checkpoint = {"weights": "a.safetensors", "optional": False}
+    assert key({}) == key({"seeds": [1, 2]})
+    keys = [key({}), key({"train": {"epochs": 3}}), key(checkpoint), key(checkpoint | {"sha256": "0" * 64})]
+    assert len(set(keys)) == 4
+
+
+def test_the_key_follows_the_further_corpora_that_a_run_hears(tmp_path):
+    def key(run="a-seed1", **more):
+        corpus = {"kind": "folder", "name": "x", "root": str(tmp_path)} | more
+        models = {"a": {"train": {"fresh": {}}}, "b": {}}
+        return settings_key(plan({"study": "s", "more": [corpus], "models": models}), run)
+
+    assert key() != key(clipped_share=0.1)
+    assert key() != key(root=str(tmp_path / "absent"))
+    assert key("b-seed1") == key("b-seed1", clipped_share=0.1), "does not hear them"

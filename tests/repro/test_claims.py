@@ -88,6 +88,7 @@ def test_the_schema_in_the_repository_is_the_models():
         ("{artifact: x, level: tolerance, why: w}", "level tolerance needs bounds or relative"),
         ("{artifact: x, level: tolerance, why: w, bounds: {a: -1.0}}", "a bound is not negative"),
         ("{artifact: x, level: band, why: w}", "needs band"),
+        ("{artifact: x, level: content, why: w, same_environment: schema}", "schema is weaker than level content"),
         ("{artifact: x, level: bytes, tolerence: 1}", "unknown key"),
         ("!!python/object/apply:os.system ['echo x']", "not valid YAML"),
     ],

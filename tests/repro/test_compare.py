@@ -216,6 +216,25 @@ def test_schema_admits_other_numbers_and_no_other_form(against):
         assert not against(".csv", text, text.replace(old, new), form).holds, (old, new)
 
 
+@pytest.mark.parametrize("level", ["schema", "band", "tolerance"])
+def test_schema_does_not_admit_empty_cells_for_numbers(against, level):
+    options = {"band": {"band": {"column": "val"}}}.get(level, {})
+    form = claim(level, bounds={"epoch": "content", "*": "schema"}, **options)
+    text = "epoch,val,rate\n1,7.0,0.5\n2,7.1,\n"
+    assert against(".csv", text, text.replace("0.5", "0.4"), form).holds
+    for old, new in (("0.5", ""), ("7.1,", "7.1,0.4"), ("0.5\n2,7.1,", "\n2,7.1,0.5")):
+        for pair in ((text, text.replace(old, new)), (text.replace(old, new), text)):
+            outcome = against(".csv", *pair, form)
+            assert not outcome.holds, (old, new)
+            assert outcome.differences == ["rate: empty cells beside filled ones"]
+
+
+def test_a_tolerance_does_not_pass_over_the_imaginary_part(against):
+    values = WEIGHTS.astype(np.complex64)
+    close = claim("tolerance", bounds={"w": 0.01})
+    assert not against(".safetensors", {"w": values}, {"w": values + np.complex64(5j)}, close).holds
+
+
 def test_trained_weights_are_named_where_bytes_are_asked_and_free_where_a_band_is(against):
     band = claim("band", bounds={"*": "schema"}, band={"column": "val_si_snr"})
     pair = {"w": WEIGHTS}, {"w": changed(WEIGHTS, by=1e-6)}

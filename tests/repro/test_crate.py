@@ -9,6 +9,8 @@ import subprocess
 
 import pytest
 
+from ndns.record.jobs import place
+
 pytestmark = pytest.mark.workflow
 TINY = "--study", "tiny.yaml"
 CRATE = "results/tiny/ro-crate-metadata.json"
@@ -48,6 +50,23 @@ def test_every_reference_is_in_the_crate(graph):
     }
     assert held <= graph.keys()
     assert graph["ro-crate-metadata.json"]["about"] == {"@id": "./"}
+
+
+@pytest.mark.parametrize(
+    ("made", "gone"),
+    [
+        ("results/tiny/score/noisy/scores.csv", "results/tiny/score/removed/scores.csv"),
+        ("results/tiny/mix/train/0000.tar", "results/tiny/mix/train/0001.tar"),
+    ],
+)
+def test_runs_and_shards_that_the_study_no_longer_has_are_not_in_it(complete, written, tmp_path, made, gone):
+    """Snakemake keeps the records of jobs whose results were removed, as `ndns board remove` does."""
+    checkout = complete.copy(tmp_path / "checkout")
+    place(checkout.folder, gone).write_bytes(place(checkout.folder, made).read_bytes())
+    result = checkout.ndns("crate", *TINY)
+    assert result.returncode == 0, result.stderr
+    held = [json.loads((folder / CRATE).read_text())["@graph"] for folder in (written.folder, checkout.folder)]
+    assert {entity["@id"] for entity in held[0]} == {entity["@id"] for entity in held[1]}
 
 
 def test_files_have_the_hashes_that_sha256_gives(written, graph):

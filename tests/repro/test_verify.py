@@ -132,7 +132,7 @@ def test_one_clip_can_be_asked_for(checkout):
 def test_what_is_recorded_but_not_stored_is_compared_by_its_hash(checkout):
     """A restored checkout lacks recordings and mixtures; the record has their hashes."""
     study = find(checkout.folder, "tiny.yaml")
-    outputs = [record.path for record in job_records(checkout.folder, "tiny", "few")]
+    outputs = [record.path for record in job_records(checkout.folder, study.plan)]
     hashes = {path: sha256_file(checkout.folder / path) for path in outputs}
     gather(checkout.folder, outputs, hashes).write(study.jobs_file)
     tars = [path for path in outputs if path.endswith(".tar")]
@@ -167,6 +167,13 @@ def test_bad_input_ends_with_2_and_one_sentence(complete, arguments, message):
     assert result.returncode == 2
     assert message in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_a_file_of_findings_that_cannot_be_written_does_not_cost_the_findings(checkout):
+    result = checkout.ndns("verify", "results/tiny/mix/plan.csv", *TINY, "--json", "config")
+    assert result.returncode == 2
+    assert "1 of 1 artifacts hold what is claimed" in result.stdout
+    assert "config: is a folder; name a file." in result.stderr
 
 
 def test_a_study_that_did_not_run_cannot_be_verified(bare):

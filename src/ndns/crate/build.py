@@ -67,7 +67,7 @@ class _Crate:
         self.home = f"results/{plan.study.study}/"
         self.entities: dict[str, dict] = {}
         self.files: dict[str, str] = {}
-        self.records = job_records(root, plan.study.study, plan.study.corpus.name)
+        self.records = job_records(root, plan)
 
     def graph(self) -> list[dict]:
         jobs = self._jobs()

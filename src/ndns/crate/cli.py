@@ -13,10 +13,9 @@ def command(
     """Write results/<study>/ro-crate-metadata.json: jobs, commands, parameters, hashes, environments, commits."""
     from ndns.crate.build import write_crate
     from ndns.validation import load_yaml
-    from ndns.verify.targets import absolute
-    from ndns.workflow import plan, study_file
+    from ndns.verify.targets import overrides
+    from ndns.workflow import overridden, plan, study_file
 
-    overrides = dict(absolute(pair) for pair in config or [])
     settings = study_file(study)
-    path = write_crate(Path.cwd(), plan({**load_yaml(settings), **overrides}, [settings]))
+    path = write_crate(Path.cwd(), plan(overridden(load_yaml(settings), overrides(config)), [settings]))
     print(path.relative_to(Path.cwd()))

@@ -59,8 +59,9 @@ def restore(
     from ndns.record.restore import restore as work
     from ndns.record.restore import state
     from ndns.use import registry
+    from ndns.verify.targets import overrides
 
-    found = work(Path(), study, remote, force, _overrides(config))
+    found = work(Path(), study, remote, force, overrides(config))
     if study is None and MODELS in stages(Path()):
         print(f"reference models: {len(registry.kept())} files are as recorded")
     for done in found:
@@ -106,11 +107,6 @@ def explain(
 
 def _find(study: str, config: list[str] | None):
     from ndns.record.study import find
+    from ndns.verify.targets import overrides
 
-    return find(Path(), study, _overrides(config))
-
-
-def _overrides(config: list[str] | None) -> dict[str, object]:
-    from ndns.verify.targets import absolute
-
-    return dict(absolute(pair) for pair in config or [])
+    return find(Path(), study, overrides(config))

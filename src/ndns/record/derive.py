@@ -1,15 +1,14 @@
 """Compute derived artifacts again, apart from the checkout, and take them in if they are what was recorded."""
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
 
-from ndns.files import sha256_file
+from ndns.files import atomic_path, sha256_file
 from ndns.record import guard
 from ndns.record.jobs import load, settle
 from ndns.record.study import Recorded
-from ndns.verify.scratch import Scratch
+from ndns.verify.scratch import Scratch, below
 
 
 def derive(study: Recorded, cores: int, force: bool = False) -> list[str]:
@@ -44,11 +43,9 @@ def _compute(study: Recorded, cores: int, wanted: dict[str, str]) -> None:
     root = study.root
     with tempfile.TemporaryDirectory(prefix="ndns-derive-") as temporary:
         pairs = [f"{key}={value}" for key, value in study.overrides.items()]
-        scratch = Scratch(root, Path(temporary), study.config, pairs, cores)
-        scratch.link_outside(study.plan.study)
+        scratch = Scratch(root, below(temporary, root), study.config, pairs, cores)
+        scratch.take_outside(study.plan)
         scratch.derive(wanted)
         for path in wanted:
-            (root / path).parent.mkdir(parents=True, exist_ok=True)
-            part = (root / path).with_name(f".{Path(path).name}.part")
-            shutil.move(scratch.folder / path, part)
-            os.replace(part, root / path)
+            with atomic_path(root / path) as part:
+                shutil.move(scratch.folder / path, part)

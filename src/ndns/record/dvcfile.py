@@ -164,6 +164,29 @@ def locked(root: Path) -> dict[str, dict]:
     return (load_yaml(path).get("stages") or {}) if path.is_file() else {}
 
 
+def outputs(root: Path, names: list[str]) -> list[str]:
+    """Return the outputs of stages, all of which have a hash in dvc.lock: where none is, DVC would delete them.
+
+    Raises:
+        UserError: one has none.
+    """
+    entries, lock = stages(root), locked(root)
+    found = []
+    for name in names:
+        try:
+            hashed = {out["path"] for out in lock[name]["outs"] if out["md5"]}
+        except (KeyError, TypeError):
+            hashed = set()
+        for path in (path for out in entries[name]["outs"] for path in ([out] if isinstance(out, str) else out)):
+            if path not in hashed:
+                raise UserError(
+                    f"{root / DVC_LOCK}: has no hash of {path}, which {DVC_YAML} lists under {name}; `git restore "
+                    f"{DVC_LOCK}`, or record again where the results are."
+                )
+            found.append(path)
+    return found
+
+
 def _prune_lock(root: Path, stages: dict[str, dict]) -> None:
     """Drop stages from dvc.lock that dvc.yaml no longer has."""
     path = root / DVC_LOCK

@@ -100,14 +100,10 @@ def _report(root: Path, jobs: int, files: list[str], names: list[str], inside: b
 
 
 def _publish(study: Recorded, files: list[str]) -> None:
-    """Write jobs.json if it says anything new; hashes of derived files that are absent are taken from before."""
+    """Write jobs.json if it says anything new. The crate refuses derived files that are absent."""
     known = jobs.load(study.jobs_file) if study.jobs_file.is_file() else jobs.Published()
-    hashes = {path: sha256_file(study.root / path) for path in files}
-    for path in study.derived:
-        if (study.root / path).is_file():
-            hashes[path] = sha256_file(study.root / path)
-        elif path in known.files:
-            hashes[path] = known.files[path]
+    there = [path for path in study.derived if (study.root / path).is_file()]
+    hashes = {path: sha256_file(study.root / path) for path in [*files, *there]}
     published = jobs.gather(study.root, study.graph.outputs(), hashes)
     if published != known:
         published.write(study.jobs_file)

@@ -1,5 +1,6 @@
 """`ndns restore`: fetch a recorded study, and let Snakemake know how each file was made."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ def restore(
     """
     with guard.alone(root):
         wanted = dvcfile.names(root, name)
+        outs = dvcfile.outputs(root, wanted)
         configs = {key: value for key, value in dvcfile.studies(root).items() if name in (None, key)}
         with store.repository(root) as repo:
             _unconflicted(root, repo, wanted, force)
@@ -47,12 +49,10 @@ def restore(
         if dvcfile.MODELS in wanted:
             for source in registry.kept():
                 source.verified()
-        lock = dvcfile.locked(root)
-        outs = [out["path"] for stage in wanted for out in lock[stage]["outs"]]
         unseen = [path for study in configs for path in _wrong(root, study, outs)] if force else []
         if unseen:  # DVC takes a file of the same size and time for the same
-            for path in unseen:
-                (root / path).unlink(missing_ok=True)
+            for path in filter(Path.is_file, (root / path for path in unseen)):
+                os.utime(path)
             with store.repository(root) as repo:
                 store.pull(repo, wanted, remote, force)
         for study in configs:

@@ -119,13 +119,14 @@ def undone(root: Path, *files: Path) -> Iterator[None]:
         raise
 
 
-def pull(repo: Any, names: list[str], remote: str | None, force: bool) -> dict:
-    """Fetch outputs and put them into place; return DVC's counts.
+def pull(repo: Any, names: list[str], remote: str | None, force: bool) -> None:
+    """Fetch outputs and put them into place.
 
     A remote that is named takes the place of those in dvc.yaml: DVC itself would skip what was recorded to another one.
+    Nor would it see, before it deletes what differs, that it has nothing to put there.
 
     Raises:
-        UserError: a file does not come, or is not what its hash says; none of its folder is put into place.
+        UserError: a file does not come, or is not what its hash says; nothing is then put into place or deleted.
     """
     from dvc.exceptions import CheckoutError, DownloadError
 
@@ -134,13 +135,24 @@ def pull(repo: Any, names: list[str], remote: str | None, force: bool) -> dict:
         repo.config["core"]["remote"] = remote
         repo.config["remote"] = dict.fromkeys(repo.config["remote"], repo.config["remote"][remote])
     try:
-        return repo.pull(targets=names, force=force)
+        repo.fetch(targets=names)
+        if lacking := _lacking(repo, names):
+            raise CheckoutError(lacking, {})
+        repo.checkout(targets=names, force=force)
     except (CheckoutError, DownloadError) as error:
         places = getattr(error, "target_infos", names)
         raise UserError(
             f"{', '.join(sorted(places))}: the remote is out of reach, or lacks a file, or holds one that "
             "is not what its hash says; name another remote (--remote), or push again from where the files are."
         ) from None
+
+
+def _lacking(repo: Any, names: list[str]) -> list[str]:
+    """Outputs of stages that are not in place and not, or not whole, in DVC's cache."""
+    cached = _cached(repo)
+    outs = [out for stage in repo.index.stages if stage.addressing in names for out in stage.outs]
+    held = [_referred(out.hash_info.value, cached) <= cached.keys() for out in outs]
+    return [str(out) for out, there in zip(outs, held, strict=True) if not there and out.workspace_status()]
 
 
 def _known(repo: Any, remote: str | None) -> None:
@@ -160,9 +172,13 @@ def objects(store: Path) -> dict[str, Path]:
     return {path.parent.name + path.name: path for path in files}
 
 
+def _cached(repo: Any) -> dict[str, Path]:
+    return objects(Path(repo.cache.local.path).parents[1])
+
+
 def in_cache(repo: Any, path: Path) -> bool:
     """Tell whether DVC's cache holds the bytes of a file, or of every file in a folder."""
-    cached = objects(Path(repo.cache.local.path).parents[1])
+    cached = _cached(repo)
     inside = [path] if path.is_file() else [item for item in path.rglob("*") if item.is_file()]
     return all(md5(item) in cached for item in inside)
 

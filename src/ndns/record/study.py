@@ -10,7 +10,7 @@ from ndns.record.graph import Graph, graph
 from ndns.record.jobs import Published, load
 from ndns.record.stages import CRATE, JOBS, artifact_of, kept
 from ndns.validation import load_yaml
-from ndns.workflow import Plan, plan, study_file
+from ndns.workflow import Plan, overridden, plan, study_file
 
 OPTIONAL = ("results/{study}/board/pareto.csv", "results/{study}/added.yaml")
 """Files that belong to a study if they are there, though the default target does not ask for them."""
@@ -33,7 +33,7 @@ class Recorded:
     @cached_property
     def plan(self) -> Plan:
         """Validated settings and runs."""
-        return plan({**load_yaml(self.config), **self.overrides}, [self.config])
+        return plan(overridden(load_yaml(self.config), self.overrides), [self.config])
 
     @property
     def name(self) -> str:

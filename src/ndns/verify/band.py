@@ -13,6 +13,7 @@ from pathlib import Path
 
 from scipy.stats import t
 
+from ndns.config import TrainedModel
 from ndns.errors import UserError
 from ndns.files import read_csv, read_number, sha256_bytes, write_csv
 from ndns.verify.claims import Band
@@ -58,10 +59,10 @@ def value_of(folder: Path, band: Band) -> float:
     """Return the one value that stands for a run.
 
     Raises:
-        UserError: no such table or column, no row, or a cell that is no number.
+        UserError: no such table or column, no row, or a cell that is no finite number.
     """
     path = folder / band.file
-    numbers = [read_number(row[band.column], path, band.column) for row in read_csv(path, [band.column])]
+    numbers = [_finite(row[band.column], path, band.column) for row in read_csv(path, [band.column])]
     if not numbers:
         raise UserError(f"{path}: has no row; restore the file, or train again.")
     return {"max": max, "min": min, "last": lambda values: values[-1]}[band.take](numbers)
@@ -71,6 +72,10 @@ def settings_key(plan: Plan, run: str) -> str:
     """Return 16 hexadecimal digits over everything but the seed that a trained run's value depends on."""
     model, _ = plan.trained[run]
     parts = [settings(plan.study.corpus), settings(plan.study.mix), settings(model, seeds=[])]
+    parts += [settings(plan.more[name]) for name in plan.further(run)]
+    while isinstance(model, TrainedModel) and model.initial:
+        model = plan.study.models[model.initial]
+        parts.append(settings(model, seeds=[]) if isinstance(model, TrainedModel) else settings(model))
     return sha256_bytes("\n".join(parts).encode())[:16]
 
 
@@ -82,13 +87,20 @@ def recorded_values(root: Path, plan: Plan, run: str, band: Band) -> dict[int, f
     if (root / TABLE).is_file():
         for row in read_csv(root / TABLE, COLUMNS):
             if (row["settings"], row["column"], row["take"]) == (key, band.column, band.take):
-                found[_seed(row["seed"], root / TABLE)] = read_number(row["value"], root / TABLE, "value")
+                found[_seed(row["seed"], root / TABLE)] = _finite(row["value"], root / TABLE, "value")
     for other, (sibling, number) in plan.trained.items():
         folder = root / "results" / plan.study.study / "train" / other
         if sibling is model and (folder / band.file).is_file():
             found[number] = value_of(folder, band)
     found.pop(seed, None)
     return found
+
+
+def _finite(text: str, path: Path, column: str) -> float:
+    number = read_number(text, path, column)
+    if not math.isfinite(number):
+        raise UserError(f"{path}: {column}: {text} is not a finite number; train again, or drop the row.")
+    return number
 
 
 def _seed(text: str, path: Path) -> int:

@@ -56,6 +56,8 @@ class Claim(Section):
             raise ValueError("level band, and no other, needs band")
         if self.level != "bytes" and not self.why:
             raise ValueError("why: say why the level is not bytes")
+        if self.same_environment and LEVELS.index(self.same_environment) > LEVELS.index(self.level):
+            raise ValueError(f"same_environment {self.same_environment} is weaker than level {self.level}")
         negative = [name for name, bound in self.bounds.items() if isinstance(bound, float) and bound < 0]
         if negative:
             raise ValueError(f"bounds.{negative[0]}: a bound is not negative")

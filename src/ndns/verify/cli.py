@@ -30,17 +30,18 @@ def command(
 
     from ndns.files import write_json
     from ndns.verify.report import as_json, as_table
+    from ndns.verify.scratch import below
 
     console = Console(stderr=True)
     with tempfile.TemporaryDirectory(prefix="ndns-verify-") as temporary:
-        folder = (scratch or Path(temporary)).resolve()
+        folder = scratch.resolve() if scratch else below(temporary, Path.cwd())
         found = _verify(
             target, study, first, config or [], claims, jobs, folder, lambda text: console.print(text, style="dim")
         )
-    if json:
-        write_json(json, as_json(found))
     width = None if Console().is_terminal else 160
     Console(width=width, highlight=False, soft_wrap=False).print(as_table(found))
+    if json:
+        write_json(json, as_json(found))
     if found.misses:
         raise typer.Exit(1)
 
@@ -52,16 +53,16 @@ def _verify(target, study, first, config, claims, jobs, folder, say):
     from ndns.verify.records import STAGES
     from ndns.verify.run import Inquiry, begin, verify
     from ndns.verify.scratch import Scratch
-    from ndns.verify.targets import absolute, resolve
-    from ndns.workflow import plan, study_file
+    from ndns.verify.targets import overrides, resolve
+    from ndns.workflow import overridden, plan, study_file
 
     root = Path.cwd()
-    overrides = dict(absolute(pair) for pair in config)
+    given = overrides(config)
     settings = study_file(study)
-    studied = plan({**load_yaml(settings), **overrides}, [settings])
+    studied = plan(overridden(load_yaml(settings), given), [settings])
     aim = resolve(target, first, studied.study.study, studied.study.corpus.name)
     checked = load_claims(claims)
-    copy = Scratch(root, folder, settings, [f"{key}={value}" for key, value in overrides.items()], jobs)
+    copy = Scratch(root, folder, settings, [f"{key}={value}" for key, value in given.items()], jobs)
     environments = recorded_environments(root, studied.study.study)
     inquiry = Inquiry(root, studied, checked, copy, aim, environments)
     found = begin(studied.study.study, target, STAGES[aim.first], folder)

@@ -186,9 +186,9 @@ def _shape(value: Field) -> str:
 
 
 def _floats(value: Field) -> np.ndarray | None:
-    """Numbers of a field, flat; empty cells are not a number. None where it holds text."""
+    """Numbers of a field, flat; empty cells are not a number. None where it holds text or complex numbers."""
     if isinstance(value, np.ndarray):
-        return None if value.dtype.kind in "OSUV" else value.astype(np.float64).reshape(-1)
+        return None if value.dtype.kind in "OSUVc" else value.astype(np.float64).reshape(-1)
     if isinstance(value, list):
         try:
             return np.array([float(cell) if cell else math.nan for cell in value], dtype=np.float64)
@@ -205,6 +205,8 @@ def _schema_problem(recorded: Field, recomputed: Field) -> str:
         empty = value.count("") if isinstance(value, list) else 0
         if numbers is not None and np.count_nonzero(~np.isfinite(numbers)) > empty:
             return f"not finite {where}"
+    if (_blank(recorded) != _blank(recomputed)).any():
+        return "empty cells beside filled ones"
     return "text beside numbers" if (_floats(recorded) is None) != (_floats(recomputed) is None) else ""
 
 

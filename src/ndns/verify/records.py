@@ -10,9 +10,12 @@ from pathlib import Path
 from ndns.errors import UserError
 from ndns.record.jobs import checked, load
 from ndns.record.stages import JOBS, artifact_of
+from ndns.workflow import Plan
 
 METADATA = Path(".snakemake/metadata")
 STAGES = ("corpus", "mix", "train", "quantize", "deploy", "score", "cost", "board")
+PER_RUN = ("train", "quantize", "deploy", "score", "cost")
+"""Stages with a folder a run."""
 
 
 @dataclass(frozen=True)
@@ -36,16 +39,25 @@ def stage_of(path: str, study: str, corpus: str) -> str | None:
     return parts[2] if parts[:2] == ["results", study] and len(parts) > 3 and parts[2] in STAGES else None
 
 
-def job_records(root: Path, study: str, corpus: str) -> list[Record]:
-    """Return the study's job records by stage and path.
+def is_old(path: str, stage: str, plan: Plan) -> bool:
+    """Tell whether an artifact is of a run or a shard that the study no longer has; Snakemake keeps the records."""
+    parts = path.split("/")
+    if stage == "mix" and parts[3] in ("train", "val"):
+        return Path(path).stem not in plan.study.mix.shards(parts[3])
+    return stage in PER_RUN and parts[3] not in ("noisy", *plan.runs)
+
+
+def job_records(root: Path, plan: Plan) -> list[Record]:
+    """Return the study's job records by stage and path, without those that are old.
 
     Raises:
         UserError: there are none, or one cannot be read.
     """
+    study = plan.study.study
     found = []
     for path, job in _jobs(root / METADATA):
-        stage = stage_of(path, study, corpus)
-        if stage:
+        stage = stage_of(path, study, plan.study.corpus.name)
+        if stage and not is_old(path, stage, plan):
             found.append(Record(path, stage, job))
     if not found:
         raise UserError(

@@ -12,7 +12,7 @@ from ndns.errors import UserError
 from ndns.verify.band import band_problem, recorded_values
 from ndns.verify.claims import Claims
 from ndns.verify.compare import Outcome, compare, compare_hash
-from ndns.verify.records import STAGES, Record, derived, files_of, job_records, stage_of
+from ndns.verify.records import STAGES, Record, derived, files_of, is_old, job_records, stage_of
 from ndns.verify.scratch import Scratch
 from ndns.verify.targets import Aim
 from ndns.workflow import Plan
@@ -20,9 +20,6 @@ from ndns.workflow import Plan
 PHASES = (("corpus", "mix", "train"), ("quantize", "deploy", "score", "cost"), ("board",))
 """Stages that are computed in one go. A phase ends where a claim is weaker than equality (weights on another processor,
 scores, times): the next phase starts from the recorded artifacts, so that its own claims need no allowance for them."""
-
-READERS = ("mix", "train", "deploy", "score")
-"""Stages that read recordings or mixtures."""
 
 
 @dataclass
@@ -75,10 +72,10 @@ class Inquiry:
     def absent(self, records: list[Record]) -> dict[str, str]:
         """Path -> SHA-256 of derived artifacts that the computed stages read and that are not there."""
         first, last = self.aim.first, self.aim.last
-        if not any(STAGES.index(stage) in range(first, last + 1) for stage in READERS):
-            return {}
-        paths = [r.path for r in records if STAGES.index(r.stage) < first and not (self.root / r.path).is_file()]
-        return {path: self.derived[path] for path in paths if path in self.derived}
+        read = {path for r in records if first <= STAGES.index(r.stage) <= last for path in r.job["input"]}
+        made = {r.path for r in records if STAGES.index(r.stage) < first}
+        gone = [path for path in sorted(read & made & self.derived.keys()) if not (self.root / path).is_file()]
+        return {path: self.derived[path] for path in gone}
 
     def runs(self) -> dict[str, list[str]]:
         """Names of the study's runs for patterns of claims."""
@@ -92,11 +89,11 @@ def verify(inquiry: Inquiry, verification: Verification, say: Callable[[str], No
     Raises:
         UserError: an artifact without a claim, no job record, a run that fails.
     """
-    records = _current(job_records(inquiry.root, *inquiry.names), inquiry.plan)
+    records = job_records(inquiry.root, inquiry.plan)
     if not verification.target:
         _whole(inquiry, records)
     earlier = [path for path in _files(inquiry, inquiry.root) if _index(inquiry, path) < inquiry.aim.first]
-    inquiry.scratch.link_outside(inquiry.plan.study)
+    inquiry.scratch.take_outside(inquiry.plan)
     if absent := inquiry.absent(records):
         say("computing recordings and mixtures that are not stored")
         inquiry.scratch.derive(absent)
@@ -131,13 +128,6 @@ def _whole(inquiry: Inquiry, records: list[Record]) -> None:
         raise UserError(f"{last}: the study did not run to its end; run it, or name a stage to verify.")
 
 
-def _current(records: list[Record], plan: Plan) -> list[Record]:
-    """Drop records of runs that the study no longer has."""
-    per_run = ("train", "quantize", "deploy", "score", "cost")
-    runs = {"noisy", *plan.runs}
-    return [record for record in records if record.stage not in per_run or record.path.split("/")[3] in runs]
-
-
 def _files(inquiry: Inquiry, root: Path) -> list[str]:
     """Artifacts below a folder, by stage."""
     names = files_of(root, *inquiry.names)
@@ -150,14 +140,12 @@ def _index(inquiry: Inquiry, path: str) -> int:
 
 def _compared(inquiry: Inquiry, stages: set[str]) -> list[str]:
     """Paths to compare: of the computed stages, in the checkout or in the scratch copy."""
-    runs = {"noisy", *inquiry.plan.runs}
     both = {*_files(inquiry, inquiry.root), *_files(inquiry, inquiry.scratch.folder)}
     found = []
     for path in sorted(both, key=lambda path: (_index(inquiry, path), path)):
-        stage, parts = STAGES[_index(inquiry, path)], path.split("/")
-        old = stage in ("train", "quantize", "deploy", "score", "cost") and parts[3] not in runs
+        stage = STAGES[_index(inquiry, path)]
         partial = STAGES.index(stage) == inquiry.aim.last and not inquiry.aim.selected(path)
-        if stage in stages and not old and not partial:
+        if stage in stages and not partial and not is_old(path, stage, inquiry.plan):
             found.append(path)
     return found
 

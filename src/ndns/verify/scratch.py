@@ -7,17 +7,24 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from ndns.config import FolderCorpus, ImportedModel, Peer, Study
+from ndns.config import FolderCorpus, ImportedModel, Peer
+from ndns.config_peer import ADDED
 from ndns.errors import UserError
 from ndns.files import sha256_file, write_json
 from ndns.verify.child import run
 from ndns.verify.claims import Claim
+from ndns.workflow import Plan
 
 WORKFLOW = ("Snakefile", "rules", "workflow", "profiles", "config", "envs", "src", "data/sources.csv", "pyproject.toml")
 """What a run needs of a checkout."""
 ROOTS = ("NDNS_CORPUS_ROOT", "NDNS_WEIGHTS_ROOT", "NDNS_MORE_ROOT")
 TAIL = 30
 """Lines of a failed run's output that are told."""
+
+
+def below(temporary: str, root: Path) -> Path:
+    """Return a folder for the copy of a checkout, as deep as the checkout: its `../recordings` stay in `temporary`."""
+    return Path(temporary, *root.resolve().parts[1:])
 
 
 class Scratch:
@@ -34,31 +41,44 @@ class Scratch:
             jobs: cores that Snakemake may use.
 
         Raises:
-            UserError: the checkout lacks a part of the workflow, or the folder is not empty.
+            UserError: the checkout lacks a part of the workflow, or the folder is not empty or in what is copied.
         """
         if folder.exists() and any(folder.iterdir()):
             raise UserError(f"{folder}: the scratch folder is not empty; name another one.")
         for name in WORKFLOW:
             if not (root / name).exists():
                 raise UserError(f"{root / name}: no such file; run `ndns verify` in a checkout of the project.")
+            if folder.resolve().is_relative_to((root / name).resolve()):
+                raise UserError(f"{folder}: the scratch folder lies in what is copied to it; name another one.")
+        for name in WORKFLOW:
             copy(root / name, folder / name)
         self.root, self.folder, self.jobs = root, folder, jobs
         self.config = folder / "study.yaml"
         shutil.copyfile(config, self.config)
         self.overrides = list(overrides)
 
-    def link_outside(self, study: Study) -> None:
-        """Link the relative paths of recordings and weights that lie in the checkout but are no results."""
-        sources = [model.weights for model in study.models.values() if isinstance(model, ImportedModel | Peer)]
-        if isinstance(study.corpus, FolderCorpus):
-            sources.append(study.corpus.root)
-        sources.append(study.fetch.root)
-        for source in filter(None, sources):
-            if not Path(source).is_absolute() and (self.root / source).exists():
-                link = self.folder / source
-                link.parent.mkdir(parents=True, exist_ok=True)
-                if not link.exists():
-                    link.symlink_to((self.root / source).resolve())
+    def take_outside(self, plan: Plan) -> None:
+        """Link the relative paths of what the study reads of the checkout and is no result; copy what adds rows to it.
+
+        Raises:
+            UserError: a folder of these lies among the study's results, or around them: they would be overwritten.
+        """
+        own = [self.root / "data" / plan.study.corpus.name, self.root / "results" / plan.study.study]
+        for source in _outside(plan):
+            place = (self.root / source).resolve()
+            if Path(source).is_absolute() or not place.exists():
+                continue
+            if place.is_dir() and any(_nested(place, folder.resolve()) for folder in own):
+                raise UserError(
+                    f"{source}: the study reads this folder, and its results lie in it or around it; move what it "
+                    "reads elsewhere, for example to my/recordings."
+                )
+            link = self.folder / source
+            link.parent.mkdir(parents=True, exist_ok=True)
+            if not link.exists():
+                link.symlink_to(place)
+        if (own[1] / ADDED).is_file():
+            copy(own[1] / ADDED, self.folder / "results" / plan.study.study / ADDED)
 
     def give(self, paths: Iterable[str]) -> None:
         """Take artifacts as they are recorded, in this order; later ones are newer."""
@@ -129,6 +149,21 @@ def _with_readings(ours: object, recorded: object, claim: Claim, name: str) -> o
         dot = f"{name}." if name else ""
         return {key: _with_readings(ours[key], recorded.get(key), claim, f"{dot}{key}") for key in ours}
     return recorded if claim.bound(name) == "schema" and isinstance(recorded, int | float) else ours
+
+
+def _outside(plan: Plan) -> list[str]:
+    """Paths of recordings, lists, weights, scripts and folders that a study names; folders before what is in them."""
+    study = plan.study
+    corpora = [corpus.root for corpus in (study.corpus, *study.more) if isinstance(corpus, FolderCorpus)]
+    weights = [model.weights for model in study.models.values() if isinstance(model, ImportedModel | Peer)]
+    folders = [peer.folder for peer in plan.peers.values()]
+    files = [file for run in plan.peers for file in plan.peer_files(run)]
+    found = [*corpora, study.mix.rooms, study.fetch.root, *folders, *weights, *plan.lists, *files]
+    return [path for path in found if path]
+
+
+def _nested(a: Path, b: Path) -> bool:
+    return a.is_relative_to(b) or b.is_relative_to(a)
 
 
 def copy(source: Path, target: Path) -> None:

@@ -1,7 +1,7 @@
 """What the command line of `ndns verify` asks for."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import yaml
 from ndns.config import ROOTS
 from ndns.errors import UserError
 from ndns.verify.records import STAGES, stage_of
+from ndns.workflow import overridden
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,21 @@ def resolve(target: str, first: str, study: str, corpus: str) -> Aim:
         return path == name or path.startswith(f"{name}/")
 
     return Aim(start, last, selected, lambda path: selected(path) or name.startswith(f"{path.rpartition('/')[0]}/"))
+
+
+def overrides(pairs: Iterable[str] | None) -> dict[str, object]:
+    """Return the keys that `--config` gives, several of one section together.
+
+    Raises:
+        UserError: as `absolute`.
+
+    >>> overrides(["mix={seed: 2}", "mix={seconds: 3}"])
+    {'mix': {'seed': 2, 'seconds': 3}}
+    """
+    found: dict[str, object] = {}
+    for pair in pairs or ():
+        found = overridden(found, dict([absolute(pair)]))
+    return found
 
 
 def absolute(pair: str) -> tuple[str, object]:
