@@ -90,6 +90,20 @@ def test_names_are_text_and_bad_files_get_a_sentence(page, recording):
     assert page.execute_script("return document.images.length") == 0
 
 
+def test_a_file_that_comes_while_another_is_denoised_is_told_to_wait(page, recording):
+    page.execute_script(
+        "const real = fetch; window.fetch = (...a) => new Promise(r => window.go = () => r(real(...a)))"
+    )
+    drop(page, recording, "first.flac")
+    drop(page, recording, "second.flac")
+    assert text(page, "error").startswith("second.flac: wait until the sound before is finished")
+    assert text(page, "status") == "Denoising first.flac …"
+    page.execute_script("window.go()")
+    wait(page, FINISHED)
+    assert text(page, "sound") == "first.flac"
+    wait(page, "document.getElementById('error').textContent == ''")
+
+
 def test_a_large_file_is_refused_before_it_is_sent(page):
     page.execute_script("limits.bytes = 1 << 20")
     drop(page, bytes((1 << 20) + 1), "large.wav")

@@ -43,7 +43,10 @@ async function* lines(response) {
 }
 
 async function denoise(sound, name) {
-  if (isBusy()) return;
+  if (isBusy()) {
+    $("error").textContent = `${name}: wait until the sound before is finished, then try again.`;
+    return;
+  }
   if (recording?.runs) {
     $("error").textContent = "The microphone is recording; stop it first.";
     return;
@@ -69,6 +72,7 @@ async function denoise(sound, name) {
       whole = !part.tracks;
     }
     if (!whole) throw new Error("the answer broke off");
+    $("error").textContent = "";
   } catch (error) {
     $("energy-note").textContent = "";
     complain(`The program that serves this page did not answer (${error.message}); is it still running?`);
