@@ -1,5 +1,7 @@
 """Tables and JSON that are not what they should be: one sentence that names file, line and mend."""
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -10,7 +12,7 @@ import pytest
 import soundfile
 
 from ndns.errors import UserError
-from ndns.files import read_csv, read_json, read_number, write_text
+from ndns.files import held, read_csv, read_json, read_number, write_text
 
 
 @pytest.mark.parametrize(
@@ -62,3 +64,23 @@ def test_a_name_that_is_not_utf_8_is_named(tmp_path):
     done = subprocess.run([ndns, "score", tmp_path, tmp_path], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.endswith("caf\\udce9.wav': the name is not UTF-8; rename the file.\n")
+
+
+def test_a_lock_file_keeps_others_out_and_bears_a_disk_without_locks(tmp_path, held_elsewhere, monkeypatch):
+    path = tmp_path / "deep" / "lock"
+    with held_elsewhere(path), pytest.raises(UserError, match="somebody else"), held(path, "somebody else"):
+        pytest.fail("two hold it")
+    with held(path, "somebody else"):
+        pass
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="passes through a file"), held(tmp_path / "file" / "lock", "somebody else"):
+        pytest.fail("there is no such folder")
+
+    def lockless(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "lockf", lockless)
+    entered = []
+    with held(path, "somebody else"):
+        entered.append(True)
+    assert entered

@@ -76,19 +76,30 @@ def _free(path: Path) -> int:
 def held(path: Path, refusal: str) -> Iterator[None]:
     """Hold a lock file for one process, not for those that it forks; the lock ends with it, the file stays.
 
+    Where the file system has no locks, as some of clusters, nothing is held.
+
     Args:
         path: of the lock file; its folder is made.
         refusal: what to say where another process holds it.
 
     Raises:
-        UserError: with `refusal`.
+        UserError: with `refusal`; or the disk is full or must not be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", encoding="utf-8") as handle:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = open(path, "w", encoding="utf-8")  # noqa: SIM115
+    except OSError as error:
+        if problem := disk_problem(error, path):
+            raise UserError(problem) from error
+        raise
+    with handle:
         try:
             fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):  # POSIX allows both
-            raise UserError(refusal) from None
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                raise UserError(refusal) from None
+            if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+                raise
         yield
 
 
