@@ -87,25 +87,21 @@ def test_a_table_without_a_number_is_named(tmp_path, table, says):
         value_of(folder, BAND)
 
 
-@pytest.mark.parametrize("seed", ["one", "1.5", "nan", "inf", ""])
-def test_a_seed_in_the_table_that_is_no_number_is_named(tmp_path, seed):
+@pytest.mark.parametrize(
+    ("written", "spoiled", "says"),
+    [
+        (",1,val_si_snr", f",{seed},val_si_snr", f"seed: '{seed}' is not a number")
+        for seed in ("one", "1.5", "nan", "inf", "")
+    ]
+    + [(",7.0", f",{value}", f"value: {value} is not a finite number") for value in ("nan", "inf")],
+)
+def test_a_cell_of_the_table_that_is_no_number_is_named(tmp_path, written, spoiled, says):
     (tmp_path / "config").mkdir()
     history(tmp_path, 1, 7.0)
     write_bands(tmp_path, study([1]), BAND)
     table = tmp_path / "config" / "bands.csv"
-    table.write_text(table.read_text().replace(",1,val_si_snr", f",{seed},val_si_snr"))
-    with pytest.raises(UserError, match=rf"bands\.csv: seed: '{seed}' is not a number"):
-        recorded_values(tmp_path, study([2]), "sdnn-seed2", BAND)
-
-
-@pytest.mark.parametrize("value", ["nan", "inf"])
-def test_a_value_in_the_table_that_is_not_finite_is_named(tmp_path, value):
-    (tmp_path / "config").mkdir()
-    history(tmp_path, 1, 7.0)
-    write_bands(tmp_path, study([1]), BAND)
-    table = tmp_path / "config" / "bands.csv"
-    table.write_text(table.read_text().replace(",7.0", f",{value}"))
-    with pytest.raises(UserError, match=rf"bands\.csv: value: {value} is not a finite number"):
+    table.write_text(table.read_text().replace(written, spoiled))
+    with pytest.raises(UserError, match=rf"bands\.csv: {says}"):
         recorded_values(tmp_path, study([2]), "sdnn-seed2", BAND)
 
 
