@@ -100,6 +100,22 @@ def test_notes_are_not_evidence(tmp_path):
     assert audit(read_entries(bare)) == audit(read_entries(PATH))
 
 
+def test_latency_of_nothing_is_a_contradiction_and_no_end():
+    """Both tables have a PDP, so that power proxies are compared by PDP over latency where one is missing."""
+    entries = table(latency_total_ms="0")
+    del entries[-1].figures["power_proxy_mops_s"]
+    said = [finding.arithmetic for finding in audit(entries) if finding.rule == "power x latency"]
+    assert said == ["14.52 M-Ops/s x 0 ms = 0.00 M-Ops, printed 0.46; the printed product fits 31.68 ms"]
+
+
+@pytest.mark.parametrize("cell", ["nan", "inf", "1e3", "1_000"])
+def test_only_plain_decimals_have_a_last_digit(tmp_path, cell):
+    wrong = tmp_path / "wrong.csv"
+    wrong.write_text(PATH.read_text(encoding="utf-8").replace("55.91", cell, 1), encoding="utf-8")
+    with pytest.raises(UserError, match=f"line 2: power_proxy_mops_s: '{cell}' is not a plain decimal"):
+        read_entries(wrong)
+
+
 def test_command_writes_findings_and_refuses_words(tmp_path):
     out = tmp_path / "findings.csv"
     assert CliRunner().invoke(app, ["audit", "--out", str(out)]).exit_code == 0

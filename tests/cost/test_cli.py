@@ -59,6 +59,34 @@ def test_activity_of_other_clips_is_refused(small_run, changed_activity, tmp_pat
         assert not (tmp_path / "out.json").exists()
 
 
+@pytest.mark.parametrize("command", ["run", "explain", "map"])
+def test_activity_of_another_program_is_refused(small_run, changed_activity, tmp_path, command):
+    """Of a layer of which each message met one weight more than the program has for all of them."""
+    with np.load(small_run.activity) as file:
+        events, synops, steps = (file[key] for key in ("events_per_step", "synops_per_step", "steps"))
+    synops[1] = events[1] * (small_run.program.layers[1].synapse.fan_out.max() + 1)
+    clips = np.add.reduceat(synops, [0, *np.cumsum(steps)[:-1]], axis=1).T
+    other = changed_activity(synops_per_step=synops, synops=clips)
+    more = {
+        "run": ("--mix", small_run.mix, "--denoised", small_run.denoised, "--out", tmp_path / "cost.json"),
+        "explain": ("--mix", small_run.mix),
+        "map": (),
+    }[command]
+    with pytest.raises(UserError, match=r"activity\.npz: .*'hidden1' .* is of another program"):
+        invoke(command, small_run.net, "--activity", other, *more)
+    assert not (tmp_path / "cost.json").exists()
+
+
+def test_activity_that_the_program_does_not_repeat_is_told(small_run, changed_activity):
+    with np.load(small_run.activity) as file:
+        moved = {key: file[key].copy() for key in ("events_per_step", "synops_per_step")}
+    for values in moved.values():
+        values[:, [3, 9]] = values[:, [9, 3]]
+    for activity, told in ((small_run.activity, False), (changed_activity(**moved), True)):
+        said = invoke("explain", small_run.net, "--activity", activity, "--mix", small_run.mix).stderr
+        assert ("sends other messages than the activity" in said) is told
+
+
 def test_explain_names_layer_and_core(small_run, tmp_path):
     out = tmp_path / "explain.json"
     arguments = ["explain", small_run.net, "--activity", small_run.activity, "--mix", small_run.mix, "--out", out]

@@ -179,6 +179,7 @@ ODD = np.full((14, 9), 131)
         (_attribute(7), "attribute ndns:", "not this project's"),
         (_described(format=2), "attribute ndns:", "format is not 1"),
         (_described(mask_delay=99), "the program's mask_delay", "from 0 to 8, got 99"),
+        (_described(mask_delay=True), "the program's mask_delay", "from 0 to 8, got True"),
         (_described(front_end={"n_fft": 100}), "attribute ndns:", "must be a multiple"),
         (_described(colour="red"), "attribute ndns:", "unknown key 'colour'"),
         (_described(names=["a"]), "", "each needs one"),
@@ -308,7 +309,7 @@ def test_delays_above_the_chips_limit_are_clamped_aloud(random_sdnn, tmp_path):
     path = tmp_path / "network.net"
     netx.write(path, random_sdnn(1))
     with h5py.File(path, "r+") as file:
-        _put("layer/2/delay", np.arange(55, 66) + 0.7)(file)
+        _put("layer/2/delay", np.append(np.arange(55, 65) + 0.7, 1e20))(file)
     with pytest.warns(UserWarning, match=r"layer/2/delay: 3 of 11 delays are above 62"):
         program = netx.read(path)
     assert program.nodes[3].delay.tolist() == [*range(55, 63), 62, 62, 62]

@@ -150,6 +150,13 @@ def test_function_that_was_mended_makes_all_clips_again(mix, monkeypatch):
         ("def f(samples, rate):\n    return samples.repeat(3)\n", "gave 72000 samples for 24000 of c0"),
         ("def f(samples, rate):\n    return samples * float('nan')\n", "gave NaN or infinite samples for c0"),
         ("def f(samples, rate):\n    return samples, rate\n", r"failed on c0 \(ValueError"),
+        (
+            "def f(samples, rate):\n    return (samples * 32767).astype('int16')\n",
+            "returned int16 for c0; return floats",
+        ),
+        ("def f(samples, rate):\n    return samples * 1j\n", "returned complex64 for c0; return floats"),
+        ("def f(samples, rate):\n    return samples * 32768\n", "samples reach .*full scale is 1"),
+        ("def f(samples, rate):\n    raise SystemExit('no licence')\n", r"failed on c0 \(SystemExit: no licence"),
         ("def f(samples, rate:\n", r"its module fails when it is imported \(SyntaxError"),
         ("f = nothing\n", r"its module fails when it is imported \(NameError: .*py:1\)"),
     ],

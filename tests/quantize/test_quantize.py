@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from safetensors.numpy import save_file
+from safetensors.torch import save_file
 from typer import Typer
 from typer.testing import CliRunner
 
@@ -106,7 +106,7 @@ def test_weights_round_as_slayer_does(weight):
 
 def test_delays_round_down_and_clamp_with_a_warning():
     with pytest.warns(UserWarning, match="layer 2: 2 of 4 delays are above 62"):
-        steps = sdnn.delay_steps(np.array([0.99, 62.9, 63.0, 900.0]), "layer 2")
+        steps = sdnn.delay_steps(np.array([0.99, 62.9, 63.0, 1e10]), "layer 2")
     assert steps.tolist() == [0, 62, 62, 62]
     with pytest.raises(UserError, match="layer 2: delays must be finite"):
         sdnn.delay_steps(np.array([0.0, np.nan]), "layer 2")
@@ -200,13 +200,16 @@ def test_wrong_options_get_a_sentence(arguments, problem, tmp_path):
         ({}, None, "lack the network's settings"),
         ({}, {"ndns": "nonsense"}, "lack the network's settings"),
         ({}, {"ndns": json.dumps({"kind": "mystery"})}, "'mystery' cannot be quantized"),
+        ({}, {"ndns": json.dumps({"kind": ["sdnn"]})}, "cannot be quantized"),
         ({}, {"ndns": json.dumps({"kind": "sdnn", "hidden": -1})}, "not settings of a network"),
         ({}, {"ndns": json.dumps({"kind": "sdnn"})}, "expected the tensors"),
+        ({"weight2": torch.ones(2, 2, dtype=torch.bfloat16)}, None, "'weight2' cannot be read .*save it as float32"),
+        ({"weight2": torch.ones(2, 2).to(torch.float8_e4m3fn)}, None, "'weight2' cannot be read .*save it as float32"),
     ],
 )
 def test_wrong_checkpoints_get_a_sentence(tmp_path, tensors, metadata, problem):
     path = tmp_path / "checkpoint.safetensors"
-    save_file({"weight1": np.ones((2, 2), np.float32), **tensors}, path, metadata=metadata)
+    save_file({"weight1": torch.ones(2, 2), **tensors}, path, metadata=metadata)
     with pytest.raises(UserError, match=problem) as caught:
         quantize_checkpoint(path)
     assert str(path) in str(caught.value)
@@ -273,7 +276,7 @@ def test_state_dicts_are_never_unpickled(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (lambda s: s.pop("blocks.2.synapse.weight"), "is missing or misshaped"),
+        (lambda s: s.pop("blocks.2.synapse.weight"), "'blocks.2.synapse.weight' is missing"),
         (
             lambda s: s.update({"blocks.1.synapse.weight_g": torch.ones(1)}),
             "'blocks.1.synapse.weight_g' is not supported",
@@ -282,6 +285,26 @@ def test_state_dicts_are_never_unpickled(tmp_path, monkeypatch):
         (lambda s: s.update({"blocks.1.delay.delay": torch.ones(3)}), "delay must be"),
         (lambda s: s.update({"blocks.2.synapse.weight": torch.ones(8, 7, 1, 1, 1)}), "gives 8 values but"),
         (lambda s: s.update({"blocks.1.synapse.weight": torch.full((8, 33, 1, 1, 1), torch.nan)}), "NaN"),
+        (
+            lambda s: s.update({"blocks.1.synapse.weight": torch.ones(8)}),
+            r"must be a matrix \(out, in\), found .*\(8,\)",
+        ),
+        (lambda s: s.update({"blocks.1.synapse.weight": torch.tensor(1.0)}), r"must be a matrix .*\(\)"),
+        *(
+            (
+                lambda s, w=weight: s.update({"blocks.1.synapse.weight": w}),
+                "'blocks.1.synapse.weight' is not plain floats",
+            )
+            for weight in (
+                torch.ones(8, 33, dtype=torch.complex64),
+                torch.ones(8, 33, dtype=torch.int64),
+                torch.ones(8, 33).to_sparse(),
+                torch.ones(8, 33, device="meta"),
+            )
+        ),
+        (lambda s: s.update({"blocks.0.neuron.delta.threshold": torch.tensor(torch.inf)}), "threshold: inf is outside"),
+        (lambda s: s.update({"blocks.0.neuron.delta.threshold": torch.tensor(torch.nan)}), "threshold: nan is outside"),
+        (lambda s: s.update({"blocks.0.neuron.delta.threshold": torch.ones(33)}), "delta.threshold' holds 33 values"),
         (lambda s: s.clear(), "expected the tensors blocks"),
     ],
 )

@@ -4,6 +4,7 @@ No rule knows an entry. Printed digits are intervals: half a unit of the last di
 result, since some teams round and others cut. A table that agrees with itself gives no finding.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from ndns.files import read_csv
 
 MOS = ("ovrl", "sig", "bak")
 MOS_SCALE = (1.0, 5.0)
+DECIMAL = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)")
 BITS = (1.0, 33.0)
 """Bits a parameter that a size can mean: one bit to float32 (kilobytes of 1000 or 1024 bytes)."""
 SAME_MODEL = {
@@ -40,7 +42,12 @@ class Figure:
 
         >>> Figure.printed("0.46")
         Figure(value=0.46, unit=0.01)
+
+        Raises:
+            ValueError: another spelling of a number, or none.
         """
+        if not DECIMAL.fullmatch(text):
+            raise ValueError(text)
         decimals = len(text.partition(".")[2])
         return cls(float(text), 10.0**-decimals)
 
@@ -74,7 +81,7 @@ def read_entries(path: Path) -> list[Entry]:
     """Read a table with the columns of published.csv; a row named `noisy` without a team is the unprocessed mixture.
 
     Raises:
-        UserError: no such file, a missing column, or a cell that is not a number.
+        UserError: no such file, a missing column, or a cell that is not a plain decimal number.
     """
     entries = []
     for line, row in enumerate(read_csv(path, ("set", "team", "model", *FIGURES)), start=2):
@@ -84,7 +91,9 @@ def read_entries(path: Path) -> list[Entry]:
                 try:
                     figures[key] = Figure.printed(row[key])
                 except ValueError:
-                    raise UserError(f"{path}, line {line}: {key}: {row[key]!r} is not a number.") from None
+                    raise UserError(
+                        f"{path}, line {line}: {key}: {row[key]!r} is not a plain decimal number."
+                    ) from None
         entries.append(Entry(row["set"], row["team"], row["model"], figures))
     return entries
 
@@ -241,7 +250,10 @@ def _disagreements(first: Entry, second: Entry) -> Iterator[Finding]:
         )
     both = (first, second)
     told = all("power_proxy_mops_s" in entry.figures for entry in both) and not _agree(first, second)
-    if not told and all(key in entry.figures for entry in both for key in ("pdp_proxy_mops", "latency_total_ms")):
+    timed = all("pdp_proxy_mops" in entry.figures for entry in both) and all(
+        "latency_total_ms" in entry.figures and entry.figures["latency_total_ms"].value > 0 for entry in both
+    )
+    if timed and not told:
         yield from _power_delay_of_two(first, second)
 
 

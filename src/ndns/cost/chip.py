@@ -1,5 +1,6 @@
 """A run on Loihi 2: placement, time and energy under every scenario."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,7 @@ def chip_of(program: Program, activity: Activity, noisy: Sequence[Path], setting
     """Return a program with its activity; the first `exact_clips` noisy clips are run again on the engine.
 
     If these give other messages than the activity has (it came from another numeric mode or machine), they are not
-    used, and the work of cores goes by shares.
+    used, the work of cores goes by shares, and standard error says so.
     """
     placed = populations(program)
     again = noisy[: settings.exact_clips] if program.layers else []
@@ -67,6 +68,11 @@ def chip_of(program: Program, activity: Activity, noisy: Sequence[Path], setting
         sent = messages_of(program, x)
         counted = np.array([sent[layer].sum(axis=1) for layer in activity.layers])
         if not np.array_equal(counted, activity.events[:, start : start + steps]):
+            print(
+                f"ndns: {path}: the program sends other messages than the activity has, so each core gets its share of "
+                "the work; the activity is of another numeric mode, machine or program.",
+                file=sys.stderr,
+            )
             return Chip(placed, activity, [], _depth(placed))
         messages.append(sent)
         start += steps

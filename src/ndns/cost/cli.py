@@ -106,11 +106,14 @@ def published(
 
 def _read(program: Path, activity: Path):
     """Return program and activity, checked against one another."""
+    from ndns.cost.report import check_program
     from ndns.loihi2 import netx
     from ndns.loihi2.traffic import read_activity
 
     network = netx.read_aloud(program)
-    return network, read_activity(activity, {layer.name: layer.neurons for layer in network.layers})
+    did = read_activity(activity, {layer.name: layer.neurons for layer in network.layers})
+    check_program(did, network, activity)
+    return network, did
 
 
 def _placed(program: Path, activity: Path | None, mix: Path | None, scenario: str, objective: str, settings: str):

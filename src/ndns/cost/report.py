@@ -63,6 +63,21 @@ def check_clips(activity: Activity, names: Sequence[str], path: Path, mix: Path)
         )
 
 
+def check_program(activity: Activity, program: Program, path: Path) -> None:
+    """Check that each step's messages can have met as many non-zero weights as the activity says.
+
+    Raises:
+        UserError: they met fewer than the least or more than the most that the program has for so many messages.
+    """
+    for layer, events, synops in zip(program.layers, activity.events.astype(np.int64), activity.synops, strict=True):
+        least = np.append(0, np.cumsum(np.sort(layer.synapse.fan_out)))
+        if ((synops < least[events]) | (synops > least[-1] - least[len(least) - 1 - events])).any():
+            raise UserError(
+                f"{path}: its messages of the layer {layer.name!r} met other numbers of weights than the program has; "
+                "the activity is of another program."
+            )
+
+
 def cost(program: Program, activity: Activity, clips: Sequence[Clip], settings: Cost) -> dict[str, object]:
     """Return the content of `cost.json`.
 

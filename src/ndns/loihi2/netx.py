@@ -191,9 +191,9 @@ def _loses_a_bit(weight: np.ndarray) -> bool:
 def _delay(layer: CheckedGroup, size: int, size_in: int) -> np.ndarray | None:
     if "delay" not in layer:
         return None
-    delay = np.floor(layer.array("delay")).astype(np.int64)
+    delay = np.floor(layer.array("delay"))
     if delay.size and delay.min() < 0:
-        raise layer.error("delay", f"{delay.min()} is negative.")
+        raise layer.error("delay", f"{delay.min():g} is negative.")
     if delay.shape == (size, size_in) and (delay == delay[:, :1]).all():
         delay = delay[:, 0]
     if delay.size == 1:
@@ -204,7 +204,7 @@ def _delay(layer: CheckedGroup, size: int, size_in: int) -> np.ndarray | None:
     if above:
         message = f"{above} of {size} delays are above {MAX_DELAY} and were clamped to it, as lava does."
         warnings.warn(str(layer.error("delay", message)), stacklevel=2)
-    return np.minimum(delay, MAX_DELAY)
+    return np.minimum(delay, MAX_DELAY).astype(np.int64)
 
 
 def _settings(path: Path, raw: object) -> dict[str, Any]:

@@ -86,7 +86,7 @@ class Program:
             )
         for key, high in LARGEST.items():
             value = getattr(self, key)
-            if not isinstance(value, int) or not 0 <= value <= high:
+            if type(value) is not int or not 0 <= value <= high:  # a bool is no number of frames
                 raise UserError(f"the program's {key} must be an integer from 0 to {high}, got {value!r}.")
         if not np.isfinite(self.offset):
             raise UserError(f"the program's offset is {self.offset}; it must be finite.")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ndns.audio.io import RATE, limit_to_pcm16, read_scaled, write_pcm16
+from ndns.audio.io import RATE, check_scale, limit_to_pcm16, read_scaled, write_pcm16
 from ndns.audio.names import digest, recording_of, recordings
 from ndns.config import Peer as Settings
 from ndns.errors import UserError
@@ -89,12 +89,15 @@ class Python:
     def denoise(self, clip: Clip) -> tuple[np.ndarray, dict[str, float]]:
         """Call the function once."""
         try:
-            out = np.asarray(self._function(clip.noisy.astype(np.float32), RATE), np.float64)
-        except Exception as error:  # of another's code, whatever it raises
+            out = np.asarray(self._function(clip.noisy.astype(np.float32), RATE))
+        except (Exception, SystemExit) as error:  # of another's code, whatever it raises
             raise UserError(f"{self._name}: failed on {clip.name} ({said(error)}); mend the function.") from error
+        if out.dtype.kind != "f":
+            raise UserError(f"{self._name}: returned {out.dtype} for {clip.name}; return floats in [-1, 1).")
         if out.ndim != 1:
             raise UserError(f"{self._name}: returned the shape {out.shape}; return the samples (samples,).")
-        return _aligned(out, self.facts, clip, self._name), {}
+        check_scale(f"{self._name}: {clip.name}", out)
+        return _aligned(out.astype(np.float64), self.facts, clip, self._name), {}
 
 
 class Folder:
@@ -130,7 +133,7 @@ def _imported(name: str) -> Callable[[np.ndarray, int], np.ndarray]:
     return found
 
 
-def said(error: Exception) -> str:
+def said(error: BaseException) -> str:
     """Return what an error of another's code says on one line, with the place in that code where it arose."""
     text = " ".join(f"{type(error).__name__}: {error}".split())
     frames = traceback.extract_tb(error.__traceback__)

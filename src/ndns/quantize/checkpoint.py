@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,8 +15,8 @@ def quantize_checkpoint(path: Path) -> Program:
     """Return the program of `checkpoint.safetensors`.
 
     Raises:
-        UserError: no such file, not safetensors, with NaN or infinity, without settings, of an unknown kind, or not
-            quantizable.
+        UserError: no such file, not safetensors, in numbers that NumPy lacks (bfloat16), with NaN or infinity, without
+            settings, of an unknown kind, or not quantizable.
     """
     from pydantic import ValidationError
     from safetensors import SafetensorError, safe_open
@@ -25,14 +26,14 @@ def quantize_checkpoint(path: Path) -> Program:
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            tensors = {key: _tensor(path, file, key) for key in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise UserError(f"{path}: not a safetensors file ({error}).") from None
     if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
         raise UserError(f"{path}: holds NaN or infinity; train again.")
     try:
         settings = json.loads(metadata["ndns"])
-        kind = settings["kind"]
+        kind = str(settings["kind"])
     except (KeyError, ValueError, TypeError):
         raise UserError(f"{path}: its metadata lack the network's settings (ndns); train writes them.") from None
     try:
@@ -43,3 +44,10 @@ def quantize_checkpoint(path: Path) -> Program:
         ) from None
     except (UserError, ValueError) as error:
         raise UserError(f"{path}: {error}") from None
+
+
+def _tensor(path: Path, file: Any, key: str) -> np.ndarray:
+    try:
+        return file.get_tensor(key)
+    except (TypeError, AttributeError) as error:
+        raise UserError(f"{path}: the tensor {key!r} cannot be read ({error}); save it as float32.") from None

@@ -57,18 +57,22 @@ def _from_slayer(path: Path) -> Program:
     biased = [key for key, value in tensors.items() if key.endswith("neuron.bias") and value.any()]
     if biased:
         raise UserError(f"{path}: {biased[0]!r} is not zero; neurons with a bias are not supported.")
+    senders = [f"blocks.{index}.neuron.delta.threshold" for index in blocks[:-1]]
     try:
         weights = [tensors[f"blocks.{index}.synapse.weight"] for index in blocks[1:]]
-        thresholds = [float(tensors[f"blocks.{index}.neuron.delta.threshold"].item()) for index in blocks[:-1]]
-    except (KeyError, ValueError) as error:
-        raise UserError(f"{path}: the tensor {error} is missing or misshaped.") from None
+        thresholds = [tensors[name] for name in senders]
+    except KeyError as error:
+        raise UserError(f"{path}: the tensor {error} is missing.") from None
+    for name, threshold in zip(senders, thresholds, strict=True):
+        if threshold.size != 1:
+            raise UserError(f"{path}: {name!r} holds {threshold.size} values; a layer has one threshold.")
     delays = [tensors.get(f"blocks.{index}.delay.delay") for index in blocks[1:]]
     delays = [None if delay is None or not delay.any() else delay for delay in delays]
     weights = [
         weight.reshape(weight.shape[:2]) if weight.size == np.prod(weight.shape[:2]) else weight for weight in weights
     ]
     try:
-        return sdnn.build(weights, delays, thresholds, FrontEnd(), 0.2, 1)
+        return sdnn.build(weights, delays, [value.item() for value in thresholds], FrontEnd(), 0.2, 1)
     except (UserError, ValueError) as error:
         raise UserError(f"{path}: {error}") from None
 
@@ -81,4 +85,7 @@ def _tensors(path: Path) -> dict[str, np.ndarray]:
     content = unpacked(path)
     if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
         raise UserError(f"{path}: not a state dict of plain tensors; save network.state_dict() instead.")
+    for key, value in content.items():
+        if not value.is_floating_point() or value.layout != torch.strided or value.is_meta:
+            raise UserError(f"{path}: the tensor {str(key)!r} is not plain floats ({value.dtype}, {value.layout}).")
     return {str(key): value.detach().to(torch.float32).numpy() for key, value in content.items()}

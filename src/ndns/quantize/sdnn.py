@@ -49,11 +49,12 @@ def build(
     Raises:
         UserError: shapes do not form a chain, or a value does not fit on the chip.
     """
-    nodes: list[Node] = [Delta(np.shape(weights[0])[1], vth_mantissa(thresholds[0]))]
+    matrices = [weight_integers(weight, f"layer {index}") for index, weight in enumerate(weights, start=1)]
+    nodes: list[Node] = [Delta(matrices[0].shape[1], vth_mantissa(thresholds[0]))]
     names = ["input"]
-    for index, (weight, delay) in enumerate(zip(weights, delays, strict=True), start=1):
+    for index, (weight, delay) in enumerate(zip(matrices, delays, strict=True), start=1):
         last = index == len(weights)
-        nodes.append(Synapse(weight_integers(weight, f"layer {index}"), delay_steps(delay, f"layer {index}")))
+        nodes.append(Synapse(weight, delay_steps(delay, f"layer {index}")))
         size = len(weight)
         nodes.append(Sigma(size) if last else SigmaDelta(size, vth_mantissa(thresholds[index])))
         names += [f"fc{index}", "output" if last else f"hidden{index}"]
@@ -90,14 +91,14 @@ def delay_steps(delay: np.ndarray | None, where: str) -> np.ndarray | None:
     delay = np.asarray(delay, np.float64).reshape(-1)
     if not np.isfinite(delay).all() or (delay < 0).any():
         raise UserError(f"{where}: delays must be finite and not negative.")
-    steps = np.floor(delay).astype(np.int32)
+    steps = np.floor(delay)
     above = int(np.count_nonzero(steps > MAX_DELAY))
     if above:
         warnings.warn(
             f"{where}: {above} of {steps.size} delays are above {MAX_DELAY} and were clamped to it, as lava does.",
             stacklevel=2,
         )
-    return np.minimum(steps, MAX_DELAY)
+    return np.minimum(steps, MAX_DELAY).astype(np.int32)
 
 
 def vth_mantissa(threshold: float) -> int:
@@ -106,7 +107,7 @@ def vth_mantissa(threshold: float) -> int:
     Raises:
         UserError: it would be 0, so that a neuron would send in every step, or it does not fit.
     """
-    mantissa = int(float(np.float32(threshold)) * SCALE)
-    if not 1 <= mantissa < 1 << 18:
+    scaled = float(np.float32(threshold)) * SCALE
+    if not 1 <= scaled < 1 << 18:
         raise UserError(f"threshold: {threshold} is outside [1/{SCALE}, {(1 << 18) // SCALE}).")
-    return mantissa
+    return int(scaled)
