@@ -83,6 +83,17 @@ def test_damaged_compressed_files_are_corrupt(tmp_path, suffix):
     assert inspect(path, SHARE).status == "corrupt"
 
 
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_an_ogg_file_of_two_streams_is_not_taken_for_its_first(tmp_path, subtype):
+    soundfile.write(tmp_path / "a.ogg", NOISE, 16_000, subtype=subtype)
+    content = (tmp_path / "a.ogg").read_bytes()
+    (tmp_path / "b.ogg").write_bytes(2 * content)
+    assert inspect(tmp_path / "a.ogg", SHARE).status == "ok"
+    found = inspect(tmp_path / "b.ogg", SHARE)
+    assert found.status == "corrupt"
+    assert f"another stream begins at byte {len(content)}" in found.reason
+
+
 def test_text_folders_pipes_and_absent_files_are_corrupt(tmp_path):
     (tmp_path / "text.wav").write_text("not a sound")
     (tmp_path / "folder.wav").mkdir()
