@@ -9,7 +9,7 @@ import soundfile
 
 from ndns.audio import ogg
 from ndns.audio.header import promised
-from ndns.audio.io import limit_to_pcm16
+from ndns.audio.io import ENDLESS, limit_to_pcm16
 from ndns.corpus.manifest import OK
 
 BLOCK = 1 << 18
@@ -56,6 +56,8 @@ def inspect(path: Path, clipped_share: float) -> Finding:
 
 def _judge(sound: soundfile.SoundFile, clipped_share: float) -> Finding:
     size = {"rate": sound.samplerate, "channels": sound.channels}
+    if sound.frames == ENDLESS:
+        return Finding("corrupt", "its header does not say how long it is; convert it into another file", **size)
     stream = _Statistics(sound.channels, full_scale=FULL_SCALE.get(sound.subtype, 32767))
     while len(block := sound.read(BLOCK, dtype="float32", always_2d=True)):
         stream.add(block)
