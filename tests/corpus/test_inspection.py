@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ndns.audio import ogg
-from ndns.audio.io import pcm_sha256
+from ndns.audio.io import pcm_sha256, read
 from ndns.corpus import inspection
 from ndns.corpus.inspection import inspect
 
@@ -140,6 +140,14 @@ def test_one_dead_channel_is_named(tmp_path):
     found = inspect(write(tmp_path / "a.wav", np.stack([NOISE, 0 * NOISE], axis=1)), SHARE)
     assert found.status == "dead_channel"
     assert "channel 2" in found.reason
+
+
+@pytest.mark.parametrize(("right", "status"), [(-1.0, "silent"), (-0.99, "ok"), (1.0, "ok")])
+def test_channels_that_cancel_are_silent_for_all_that_read_their_mean(tmp_path, right, status):
+    path = write(tmp_path / "a.wav", 0.25 + np.stack([NOISE, right * NOISE], axis=1), subtype="PCM_24")
+    heard = read(path)
+    assert (np.std(heard) < inspection.SILENT_RMS) == (status == "silent")
+    assert inspect(path, SHARE).status == status
 
 
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT", "PCM_U8", "ULAW", "ALAW"])
