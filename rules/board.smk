@@ -46,7 +46,7 @@ rule board:
         "board of {params.study}"
     shell:
         "ndns board run --study-name {params.study} --settings {params.settings:q} --mix {input.mix:q}"
-        " {params.runs:q} --out {params.folder:q} 2> >(tee {log} >&2)"
+        " {params.runs:q} --out {params.folder:q} 2> >(tee -i {log} >&2)"
 
 
 rule pareto:
@@ -78,4 +78,4 @@ rule pareto:
     message:
         "Pareto front of the trained models"
     shell:
-        "ndns board pareto {params.results:q} {params.runs:q} --out {params.folder:q} 2> >(tee {log} >&2)"
+        "ndns board pareto {params.results:q} {params.runs:q} --out {params.folder:q} 2> >(tee -i {log} >&2)"

@@ -31,7 +31,7 @@ rule corpus:
     message:
         "corpus {params.folder}"
     shell:
-        "ndns corpus --settings {params.settings:q} --out {params.folder:q} --jobs {threads} 2> >(tee {log} >&2)"
+        "ndns corpus --settings {params.settings:q} --out {params.folder:q} --jobs {threads} 2> >(tee -i {log} >&2)"
 
 
 rule corpus_more:
@@ -55,4 +55,4 @@ rule corpus_more:
     message:
         "corpus {params.folder}"
     shell:
-        "ndns corpus --settings {params.settings:q} --out {params.folder:q} --jobs {threads} 2> >(tee {log} >&2)"
+        "ndns corpus --settings {params.settings:q} --out {params.folder:q} --jobs {threads} 2> >(tee -i {log} >&2)"

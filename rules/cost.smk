@@ -33,4 +33,4 @@ rule cost:
         "cost of {wildcards.run}"
     shell:
         "ndns cost run {input.program:q} --settings {params.settings:q} --activity {input.activity:q}"
-        " --mix {input.mix:q} --denoised {input.denoised:q} --out {output.cost:q} 2> >(tee {log} >&2)"
+        " --mix {input.mix:q} --denoised {input.denoised:q} --out {output.cost:q} 2> >(tee -i {log} >&2)"

@@ -34,4 +34,4 @@ rule deploy:
         "deploy {wildcards.run} on {params.backend}"
     shell:
         "ndns deploy {input.program:q} --mix {input.mix:q} --out {params.folder:q} --backend {params.backend}"
-        " --mode {params.mode} --jobs {threads} 2> >(tee {log} >&2)"
+        " --mode {params.mode} --jobs {threads} 2> >(tee -i {log} >&2)"

@@ -49,4 +49,4 @@ rule entry_folder:
         "entry of {params.study}"
     shell:
         "ndns board entry --study-name {params.study} --settings {params.settings:q} --mix {input.mix:q}"
-        " {params.runs:q} --out {output.folder:q} 2> >(tee {log} >&2)"
+        " {params.runs:q} --out {output.folder:q} 2> >(tee -i {log} >&2)"

@@ -27,4 +27,4 @@ rule fetch:
     message:
         "fetch {output}"
     shell:
-        "ndns fetch --settings {params.settings:q} --jobs {threads} 2> >(tee {log} >&2)"
+        "ndns fetch --settings {params.settings:q} --jobs {threads} 2> >(tee -i {log} >&2)"

@@ -29,7 +29,7 @@ rule mix_plan:
         "plan of the mixtures"
     shell:
         "ndns mix plan --settings {params.settings:q} --manifest {input.manifest:q} --out {output.plan:q} --jobs {threads}"
-        " 2> >(tee {log} >&2)"
+        " 2> >(tee -i {log} >&2)"
 
 
 rule mix_render:
@@ -58,7 +58,7 @@ rule mix_render:
         "mixtures of {wildcards.split}, shard {wildcards.shard}"
     shell:
         "ndns mix render --settings {params.settings:q} --plan {input.plan:q} --manifest {input.manifest:q}"
-        " --split {wildcards.split} --shard {wildcards.shard} --out {params.folder:q} 2> >(tee {log} >&2)"
+        " --split {wildcards.split} --shard {wildcards.shard} --out {params.folder:q} 2> >(tee -i {log} >&2)"
 
 
 rule mix_gather:
@@ -82,4 +82,4 @@ rule mix_gather:
     message:
         "manifest of {wildcards.split}"
     shell:
-        "ndns mix gather {input.manifests:q} --out {output.manifest:q} 2> >(tee {log} >&2)"
+        "ndns mix gather {input.manifests:q} --out {output.manifest:q} 2> >(tee -i {log} >&2)"

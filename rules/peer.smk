@@ -33,4 +33,4 @@ rule peer:
         "peer {wildcards.run}"
     shell:
         "ndns peer run --settings {params.settings:q} --mix {input.mix:q} --out {params.folder:q}"
-        " --cost {output.cost:q} 2> >(tee {log} >&2)"
+        " --cost {output.cost:q} 2> >(tee -i {log} >&2)"

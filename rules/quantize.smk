@@ -32,7 +32,7 @@ rule quantize:
     message:
         "quantize {wildcards.run}"
     shell:
-        "ndns quantize {params.source} {input:q} --out {output.program:q} 2> >(tee {log} >&2)"
+        "ndns quantize {params.source} {input:q} --out {output.program:q} 2> >(tee -i {log} >&2)"
 
 
 rule parent:
@@ -60,4 +60,4 @@ rule parent:
         "float parent of {wildcards.run}"
     shell:
         "ndns quantize --checkpoint {input.checkpoint:q} --mix {input.mix:q} --parent {output.parent:q}"
-        " 2> >(tee {log} >&2)"
+        " 2> >(tee -i {log} >&2)"

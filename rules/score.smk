@@ -34,4 +34,4 @@ rule score:
         "score {wildcards.run}"
     shell:
         "ndns score run --settings {params.settings:q} --mix {input.mix:q} {params.denoised:q}"
-        " --out {output.scores:q} --jobs {threads} 2> >(tee {log} >&2)"
+        " --out {output.scores:q} --jobs {threads} 2> >(tee -i {log} >&2)"

@@ -59,4 +59,4 @@ rule train:
         "train {wildcards.run}"
     shell:
         "ndns train --settings {params.settings:q} --seed {params.seed} {params.sources:q}"
-        " --val-mix {input.val:q} --out {params.folder:q} 2> >(tee {log} >&2)"
+        " --val-mix {input.val:q} --out {params.folder:q} 2> >(tee -i {log} >&2)"

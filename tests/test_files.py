@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from ndns.errors import UserError
-from ndns.files import held, read_csv, read_json, read_number, write_text
+from ndns.files import held, read_columns, read_csv, read_json, read_number, write_text
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,13 @@ def test_empty_lines_empty_cells_and_quoted_breaks_are_a_tables_own(tmp_path):
     table = tmp_path / "t.csv"
     table.write_text('a,b\n\n1,\n"2\n3",4\n')
     assert read_csv(table, ["b"]) == [{"a": "1", "b": ""}, {"a": "2\n3", "b": "4"}]
+
+
+def test_the_mark_with_which_spreadsheets_begin_a_table_is_no_part_of_it(tmp_path):
+    table = tmp_path / "a.csv"
+    table.write_bytes(b"\xef\xbb\xbffile,label\r\nx.wav,\xc3\xbc\r\n")
+    assert read_csv(table, ["file"]) == [{"file": "x.wav", "label": "ü"}]
+    assert list(read_columns(table, ["label", "file"])) == [("ü", "x.wav")]
 
 
 def test_what_is_no_number_is_named():

@@ -210,7 +210,7 @@ def read_columns(path: str | Path, columns: list[str]) -> Iterator[tuple[str, ..
 @contextmanager
 def _table(path: Path) -> Iterator[TextIO]:
     try:
-        with open(path, encoding="utf-8", newline="") as handle:
+        with open(path, encoding="utf-8-sig", newline="") as handle:  # spreadsheets begin with a mark
             yield handle
     except FileNotFoundError:
         raise UserError(f"{path}: no such file.") from None

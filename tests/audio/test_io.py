@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ndns.audio import io
+from ndns.corpus.inspection import inspect
 from ndns.errors import UserError
 
 
@@ -87,6 +88,21 @@ def test_broken_files_are_named(tmp_path):
     (tmp_path / "cut.flac").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match=r"cut\.flac: (ends after|cannot be decoded)"):
         io.read(tmp_path / "cut.flac")
+
+
+def test_flac_that_was_written_into_a_pipe_is_named(tmp_path):
+    path = tmp_path / "a.flac"
+    soundfile.write(path, tone(16_000), 16_000)
+    content = bytearray(path.read_bytes())
+    content[21] &= 0xF0  # the 36 bits of STREAMINFO that hold the number of samples
+    content[22:26] = bytes(4)
+    path.write_bytes(content)
+    for look in (io.info, io.read_channels, io.read_pcm16):
+        with pytest.raises(UserError, match=r"a\.flac: its header does not say how long it is"):
+            look(path)
+    found = inspect(path, 0.001)
+    assert (found.status, found.frames) == ("corrupt", None)
+    assert "does not say how long it is" in found.reason
 
 
 def test_writing_leaves_nothing_behind_on_failure(tmp_path):

@@ -89,6 +89,19 @@ def test_labels_taken_from_names_are_told(tmp_path, capsys):
     assert "speech folder" not in warned
 
 
+def test_sounds_in_formats_that_folders_are_not_searched_for_are_told(tree, tmp_path, capsys):
+    for name in ("speech/a.MP3", "noise/b.m4a", "noise/c.mp3", "noise/._d.mp3", "notes.txt"):
+        path = tree / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"sound")
+    folder.build(FolderCorpus(**settings(tree)), tmp_path / "out", jobs=1)
+    assert "3 files are passed over (.m4a, .mp3); folders are searched for .wav, .flac, .ogg" in capsys.readouterr().err
+    for path in [*tree.rglob("*.[mM][pP]3"), *tree.rglob("*.m4a")]:
+        path.unlink()
+    folder.build(FolderCorpus(**settings(tree)), tmp_path / "out", jobs=1)
+    assert "passed over" not in capsys.readouterr().err
+
+
 def test_every_bad_recording_is_skipped_named_and_counted(tree, run, tmp_path, capfd):
     bad = spoil(tree)
     line = run(settings(tree), tmp_path / "out")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ndns.audio import ogg
-from ndns.audio.io import pcm_sha256
+from ndns.audio.io import pcm_sha256, read
 from ndns.corpus import inspection
 from ndns.corpus.inspection import inspect
 
@@ -83,6 +83,17 @@ def test_damaged_compressed_files_are_corrupt(tmp_path, suffix):
     assert inspect(path, SHARE).status == "corrupt"
 
 
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_an_ogg_file_of_two_streams_is_not_taken_for_its_first(tmp_path, subtype):
+    soundfile.write(tmp_path / "a.ogg", NOISE, 16_000, subtype=subtype)
+    content = (tmp_path / "a.ogg").read_bytes()
+    (tmp_path / "b.ogg").write_bytes(2 * content)
+    assert inspect(tmp_path / "a.ogg", SHARE).status == "ok"
+    found = inspect(tmp_path / "b.ogg", SHARE)
+    assert found.status == "corrupt"
+    assert f"another stream begins at byte {len(content)}" in found.reason
+
+
 def test_text_folders_pipes_and_absent_files_are_corrupt(tmp_path):
     (tmp_path / "text.wav").write_text("not a sound")
     (tmp_path / "folder.wav").mkdir()
@@ -129,6 +140,14 @@ def test_one_dead_channel_is_named(tmp_path):
     found = inspect(write(tmp_path / "a.wav", np.stack([NOISE, 0 * NOISE], axis=1)), SHARE)
     assert found.status == "dead_channel"
     assert "channel 2" in found.reason
+
+
+@pytest.mark.parametrize(("right", "status"), [(-1.0, "silent"), (-0.99, "ok"), (1.0, "ok")])
+def test_channels_that_cancel_are_silent_for_all_that_read_their_mean(tmp_path, right, status):
+    path = write(tmp_path / "a.wav", 0.25 + np.stack([NOISE, right * NOISE], axis=1), subtype="PCM_24")
+    heard = read(path)
+    assert (np.std(heard) < inspection.SILENT_RMS) == (status == "silent")
+    assert inspect(path, SHARE).status == status
 
 
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT", "PCM_U8", "ULAW", "ALAW"])

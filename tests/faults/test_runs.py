@@ -39,6 +39,28 @@ def test_two_runs_at_once_in_one_checkout(checkout, complete):
     assert (checkout.folder / SCORES).read_bytes() == (complete.folder / SCORES).read_bytes()
 
 
+def test_ctrl_c_leaves_the_last_words_of_a_training(checkout, tmp_path):
+    """A terminal sends it to all processes: to the `tee` too through which the words pass."""
+    study = checkout.folder / "tiny.yaml"
+    study.write_text(study.read_text().replace("epochs: 2", "epochs: 1000"))
+    log = tmp_path / "log"
+    with open(log, "w") as handle:
+        run = subprocess.Popen(
+            checkout.snakemake_command("--until", "train"),
+            cwd=checkout.folder,
+            env=checkout.environment(),
+            stdout=handle,
+            stderr=handle,
+            start_new_session=True,
+        )
+    while "epoch 1/1000" not in log.read_text():
+        assert run.poll() is None, log.read_text()
+        time.sleep(0.02)
+    os.killpg(run.pid, signal.SIGINT)
+    assert run.wait(120) != 0
+    assert "ndns train: stopped; the same command goes on after epoch" in log.read_text()
+
+
 def test_a_tampered_result_is_told_though_snakemake_sees_nothing(checkout):
     """With its old time a changed file is current for Snakemake; explain reads it (and verify: tests/repro)."""
     path = checkout.folder / "results/tiny/mix/val.csv"

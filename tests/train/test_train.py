@@ -175,6 +175,20 @@ def test_training_begins_with_the_weights_of_another_model(mix, tmp_path):
     assert (weights[0] - weights[2]).abs().max() > 1e-3
 
 
+def test_settings_that_are_not_those_of_the_initial_weights_are_told(mix, tmp_path, capsys):
+    before = {"kind": "s5", "width": 0.0625, "blocks": 1, "mask": "sigmoid", "level": "shift"}
+    models.save(models.build(settings(network=before).network, 1), tmp_path / "a.safetensors")
+
+    def said(**changes):
+        model = settings(epochs=1, network={**before, **changes}).model_copy(update={"initial": "a"})
+        sources = [mix / "train.csv"], mix / "val.csv"
+        train(model, 1, *sources, tmp_path / "out", initial=tmp_path / "a.safetensors")
+        return capsys.readouterr().err
+
+    assert "a.safetensors was trained with other settings: mask sigmoid, now relu." in said(mask="relu")
+    assert "other settings" not in said(qat={"start": 0.5}, compressed_loss=30)
+
+
 def test_initial_weights_with_another_hash_are_refused(mix, tmp_path):
     checkpoint, out = tmp_path / "brought.safetensors", tmp_path / "out"
     model = settings(epochs=1).model_copy(update={"initial": "brought"})

@@ -190,6 +190,14 @@ def test_a_reader_that_goes_away_ends_the_stream_quietly():
         assert running.process.stderr.read() == b""
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_disk_that_is_full_is_told_of_standard_output():
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run(COMMAND, input=bytes(4000), stdout=full, stderr=subprocess.PIPE, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(b"ndns: standard output: no space left")
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

@@ -21,6 +21,8 @@ RATE = 16_000
 LOUDEST = 8.0
 """Resampling and float files may pass full scale a little; beyond this the file is not scaled to 1."""
 SUFFIXES = (".wav", ".flac", ".ogg")
+ENDLESS = (1 << 63) - 1
+"""Frames that libsndfile gives to a FLAC file whose header leaves them open; it does not read these in blocks."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ def info(path: str | Path) -> AudioInfo:
     """Read a recording's header.
 
     Raises:
-        UserError: the file is missing, is not audio that libsndfile reads, or ends before its header says.
+        UserError: the file is missing, is not audio that libsndfile reads, ends before its header says, or leaves its
+            length open.
     """
     return _info(path, shards.source(Path(path)))
 
@@ -52,6 +55,11 @@ def _info(path: str | Path, source: Path | io.BytesIO) -> AudioInfo:
         header = soundfile.info(source)
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise UserError(f"{path}: cannot be read as audio ({_reason(error)}); replace or remove it.") from None
+    if header.frames == ENDLESS:
+        raise UserError(
+            f"{path}: its header does not say how long it is, as of FLAC that was written into a pipe; convert it into "
+            "another file, e.g. with ffmpeg or flac."
+        )
     check_whole(path, source)
     return AudioInfo(header.frames, header.samplerate, header.channels, header.subtype == "PCM_16")
 

@@ -1,23 +1,30 @@
-"""Is an Ogg file whole? Decoders bridge lost pages and missing ends without a word, so its pages are checked here."""
+"""Is an Ogg file whole? Decoders bridge lost pages and missing ends without a word, so its pages are checked here.
+
+Nor does libsndfile say that it reads the first of several streams alone, which lie one after the other in recordings of
+web radio and in files that were joined byte by byte.
+"""
 
 import zlib
 from pathlib import Path
 
 HEADER = 27
-END_OF_STREAM = 4
+FIRST_OF_STREAM, END_OF_STREAM = 2, 4
 REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def damage(path: Path) -> str:
     """Return what is wrong with the pages of an Ogg file (RFC 3533), or an empty text."""
     with open(path, "rb") as handle:
-        flags = END_OF_STREAM
+        flags, begun = END_OF_STREAM, False
         while header := handle.read(HEADER):
             if len(header) < HEADER:
                 return "ends within a page"
             if header[:4] != b"OggS":
                 return f"no page at byte {handle.tell() - HEADER}"
             flags = header[5]
+            if begun and flags & FIRST_OF_STREAM:
+                return f"another stream begins at byte {handle.tell() - HEADER}, and only the first can be read"
+            begun |= not flags & FIRST_OF_STREAM
             lengths = handle.read(header[26])
             body = handle.read(sum(lengths))
             if len(lengths) < header[26] or len(body) < sum(lengths):

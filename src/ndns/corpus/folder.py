@@ -1,6 +1,7 @@
 """A corpus of given recordings: listed, split by whole labels, inspected one by one."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from ndns.audio import header, ogg
 from ndns.audio.io import SUFFIXES
+from ndns.audio.names import hidden
 from ndns.config import FolderCorpus
 from ndns.corpus import dns4, inspection
 from ndns.corpus.inspection import Finding, inspect
@@ -20,6 +22,8 @@ from ndns.files import sha256_bytes, sha256_file
 
 WARNINGS = 20
 """Bad recordings that are named one by one; the rest is in the manifest."""
+OTHER_SUFFIXES = (".mp3", ".opus", ".m4a", ".aac", ".wma", ".aif", ".aiff", ".caf", ".w64", ".rf64", ".au")
+"""Of sounds that folders are not searched for."""
 
 
 def build(settings: FolderCorpus, out: Path, jobs: int) -> tuple[list[Recording], int]:
@@ -43,6 +47,7 @@ def build(settings: FolderCorpus, out: Path, jobs: int) -> tuple[list[Recording]
     _warn_of_gaps(sources)
     if settings.kind == "folder" and settings.manifest is None:
         _warn_of_names(sources)
+        _warn_of_others(root)
     recordings, bad = [], 0
     with closing(_findings(settings, root, sources, out, jobs)) as findings:
         for source, finding in findings:
@@ -148,6 +153,17 @@ def _warn_of_names(sources: list[Source]) -> None:
                 f"{len(named)} recordings lie directly in their {kind} folder, so their names up to - or _ count as "
                 f"{what}s ({some(labels, 3)}); give each {what} a folder, or one may be in both splits."
             )
+
+
+def _warn_of_others(root: Path) -> None:
+    """Say which sounds below the folder are not looked at, for their format."""
+    found = (path for path in root.rglob("*") if not hidden(path.relative_to(root)))
+    others = Counter(path.suffix.lower() for path in found if path.suffix.lower() in OTHER_SUFFIXES)
+    if others:
+        _warn(
+            f"{others.total()} files are passed over ({', '.join(sorted(others))}); folders are searched for "
+            f"{', '.join(SUFFIXES)}: convert them, or name all recordings in corpus.manifest, if libsndfile reads them."
+        )
 
 
 def _warn(sentence: str) -> None:

@@ -1,6 +1,7 @@
 """Is a recording usable? Decodes it once, in blocks, for its hash and its status."""
 
 import hashlib
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import soundfile
 
 from ndns.audio import ogg
 from ndns.audio.header import promised
-from ndns.audio.io import limit_to_pcm16
+from ndns.audio.io import ENDLESS, limit_to_pcm16, to_mono
 from ndns.corpus.manifest import OK
 
 BLOCK = 1 << 18
@@ -39,7 +40,8 @@ def inspect(path: Path, clipped_share: float) -> Finding:
 
     Returns:
         The first that applies of `corrupt` (undecodable or cut short), `empty`, `nan`, `silent` (below -80 dBFS after
-        the mean is removed), `dead_channel` (one channel silent, another not), `clipped`, and `ok`.
+        the mean is removed, or what is heard of it, the mean of its channels), `dead_channel` (one channel silent,
+        another not), `clipped`, and `ok`.
     """
     if not path.is_file():
         return Finding("corrupt", "not a file")
@@ -56,6 +58,8 @@ def inspect(path: Path, clipped_share: float) -> Finding:
 
 def _judge(sound: soundfile.SoundFile, clipped_share: float) -> Finding:
     size = {"rate": sound.samplerate, "channels": sound.channels}
+    if sound.frames == ENDLESS:
+        return Finding("corrupt", "its header does not say how long it is; convert it into another file", **size)
     stream = _Statistics(sound.channels, full_scale=FULL_SCALE.get(sound.subtype, 32767))
     while len(block := sound.read(BLOCK, dtype="float32", always_2d=True)):
         stream.add(block)
@@ -71,6 +75,8 @@ def _judge(sound: soundfile.SoundFile, clipped_share: float) -> Finding:
         return Finding("silent", "nothing above -80 dBFS", **size)
     if silent.any():
         return Finding("dead_channel", f"channel {int(silent.argmax()) + 1} is silent", **size)
+    if sound.channels > 1 and stream.mono_rms() < SILENT_RMS:
+        return Finding("silent", "its channels cancel each other: their mean is below -80 dBFS", **size)
     share = float(stream.at_full_scale.max() / stream.frames)
     if share > clipped_share:
         return Finding("clipped", f"{share:.2%} of the samples at full scale", **size)
@@ -94,6 +100,7 @@ class _Statistics:
         self._full_scale = full_scale
         self._sum = np.zeros(channels)
         self._squares = np.zeros(channels)
+        self._mono_squares = 0.0
 
     def add(self, block: np.ndarray) -> None:
         self.frames += len(block)
@@ -105,8 +112,15 @@ class _Statistics:
         self.at_full_scale += ((pcm >= self._full_scale) | (pcm <= -self._full_scale)).sum(axis=0)
         self._sum += block.sum(axis=0, dtype=np.float64)
         self._squares += (block.astype(np.float64) ** 2).sum(axis=0)
+        if block.shape[1] > 1:
+            self._mono_squares += float((to_mono(block).astype(np.float64) ** 2).sum())
 
     def rms(self) -> np.ndarray:
         """Return the RMS of each channel without its mean."""
         mean = self._sum / self.frames
         return np.sqrt(np.maximum(self._squares / self.frames - mean * mean, 0))
+
+    def mono_rms(self) -> float:
+        """Return the RMS of the mean of the channels, without its mean over time."""
+        mean = self._sum.mean() / self.frames
+        return math.sqrt(max(self._mono_squares / self.frames - mean * mean, 0))

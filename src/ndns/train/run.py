@@ -24,6 +24,8 @@ from ndns.processes import keep_freed_memory
 from ndns.train.learner import Chronicle, Learner
 
 CHECKPOINT, HISTORY, RESUME, LOCK = "checkpoint.safetensors", "history.csv", ".resume", "lock"
+LEARNING = {"dt", "dropout", "compressed_loss", "sparsity", "qat"}
+"""Settings of a network that say how it learns, not what it computes."""
 
 
 def train(
@@ -37,6 +39,7 @@ def train(
 ) -> None:
     """Train one network and write its best weights (highest validation SI-SNR) and its history.
 
+    Settings of the network that are not those of the initial weights, though these fit, are told on standard error.
     A run that was interrupted goes on after its last whole epoch and ends with the same weights; the training state
     waits in `<out>/.resume`. If settings, seed, mixtures or initial weights have changed since, training starts again.
 
@@ -59,8 +62,11 @@ def train(
     torch.set_num_threads(settings.train.threads)
     torch.set_float32_matmul_precision("high" if settings.train.tf32 else "highest")
     network = models.build(settings.network, seed)
+    differing = ""
     if initial:
-        models.take_over(network, models.load(initial), initial)
+        other = models.load(initial)
+        models.take_over(network, other, initial)
+        differing = _differing(other.settings.model_dump(), settings.network.model_dump())
     learner = Learner(network, settings.train, seed, sources, val_mix, mix)
     folder = out / RESUME
     chronicle = Chronicle(folder)
@@ -70,6 +76,8 @@ def train(
     read = [*sources, val_mix, *([initial] if initial else [])]
     busy = f"{out}: another training is at work there; wait for it, end it, or name another --out."
     with held(folder / LOCK, busy) if trainer.is_global_zero else nullcontext():
+        if differing and trainer.is_global_zero:
+            print(f"ndns train: {initial} was trained with other settings: {differing}.", file=sys.stderr)
         resumed = _resumed(chronicle, _key(settings, seed, read), trainer.is_global_zero)
         try:
             trainer.fit(learner, ckpt_path=chronicle.last if resumed else None, weights_only=True)
@@ -77,6 +85,16 @@ def train(
             raise SystemExit(128 + signal.SIGTERM) from None
         if trainer.is_global_zero:
             _finish(chronicle, out)
+
+
+def _differing(before: dict, now: dict) -> str:
+    """Name the settings by which two networks of a kind compute differently, with their values.
+
+    >>> _differing({"mask": "sigmoid", "qat": None}, {"mask": "relu", "qat": {"start": 0.8}})
+    'mask sigmoid, now relu'
+    """
+    names = [name for name in now if name not in LEARNING and before[name] != now[name]]
+    return "; ".join(f"{name} {before[name]}, now {now[name]}" for name in names)
 
 
 def _finish(chronicle: Chronicle, out: Path) -> None:

@@ -116,5 +116,9 @@ def _write(target: int, samples: np.ndarray, pcm: Pcm, outcome: Outcome) -> None
         encoded, limited = to_integers(samples, 8 * np.dtype(FORMATS[pcm.form]).itemsize)
         outcome.limited += limited
     rest = memoryview(np.ascontiguousarray(encoded, FORMATS[pcm.form]).tobytes())
-    while rest:
-        rest = rest[os.write(target, rest) :]
+    try:
+        while rest:
+            rest = rest[os.write(target, rest) :]
+    except OSError as error:
+        error.filename = "standard output"
+        raise
