@@ -48,6 +48,10 @@ def quantize_checkpoint(path: Path) -> Program:
 
 def _tensor(path: Path, file: Any, key: str) -> np.ndarray:
     try:
-        return file.get_tensor(key)
+        tensor = file.get_tensor(key)
+        problem = "" if tensor.dtype.isbuiltin == 1 else tensor.dtype.name  # another package may have taught NumPy
     except (TypeError, AttributeError) as error:
-        raise UserError(f"{path}: the tensor {key!r} cannot be read ({error}); save it as float32.") from None
+        problem = str(error)
+    if problem:
+        raise UserError(f"{path}: the tensor {key!r} cannot be read ({problem}); save it as float32.")
+    return tensor
