@@ -6,6 +6,7 @@ OUTPUTS: none; defines PLAN, STUDY, RUNS, RESULTS, CORPUS, CORPUS_AUDIO, SHARDS,
 
 from snakemake.exceptions import WorkflowError
 
+from ndns.config import CleanedCorpus, FolderCorpus
 from ndns.errors import UserError
 from ndns.fingerprint import fingerprint
 from ndns.workflow import named, one_of, plan, put_interpreter_on_path, settings
@@ -19,11 +20,10 @@ for name, weights in PLAN.absent.items():
     logger.warning(
         f"{name}: {weights} is absent, so this row is left out; set weights_root, `ndns restore` or install it (docs/peers.md)."
     )
-for corpus in PLAN.study.more:
-    if corpus.name not in PLAN.more:
-        logger.warning(
-            f"{corpus.name}: {corpus.root} is absent, so training goes on without it; set more_root."
-        )
+for name, absent in PLAN.unheard.items():
+    logger.warning(
+        f"{name}: {absent} is absent, so training goes on without it; set more_root, or weights_root for what cleans it."
+    )
 
 STUDY = PLAN.study
 RUNS = PLAN.runs

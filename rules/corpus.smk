@@ -38,6 +38,8 @@ rule corpus_more:
     output:
         manifest=f"{CORPUS}/more/{{more}}/manifest.csv",
         summary=f"{CORPUS}/more/{{more}}/manifest.json",
+    wildcard_constraints:
+        more=one_of(PLAN.kinds(FolderCorpus)),
     log:
         f"logs/{STUDY.study}/corpus_more_{{more}}.log",
     benchmark:

@@ -1,7 +1,7 @@
 """Purpose: one network a model and seed.
 
 INPUTS: results/<study>/mix/{train,val}.csv and their shards; instead of those of train, with `train.fresh` the
-  manifests of the corpora (and the synthesized recordings), with `train.source: plan` plan.csv and the corpus;
+  manifests of the corpora (and the synthesized or cleaned recordings), with `train.source: plan` plan.csv and the corpus;
   with `initial` the checkpoint of that model, trained by the study or named by its `weights`
 OUTPUTS: results/<study>/train/<run>/checkpoint.safetensors, history.csv
 """
@@ -29,6 +29,11 @@ rule train:
         more=lambda w: expand(
             f"{CORPUS}/more/{{name}}/manifest.csv", name=PLAN.further(w.run)
         ),
+        cleaned=lambda w: [
+            f"{CORPUS}/more/{name}/audio.tar"
+            for name in PLAN.further(w.run)
+            if name in PLAN.kinds(CleanedCorpus)
+        ],
         val=f"{RESULTS}/mix/val.csv",
         initial=lambda w: PLAN.initial(w.run, RESULTS) or [],
         shards=SHARDS["val"],

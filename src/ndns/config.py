@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, TypeAdapter, model_validator
 
 from ndns.audio.stft import Frames
-from ndns.config_corpus import Fetch, FolderCorpus, Name, SpeakCorpus
+from ndns.config_corpus import AnyMore, CleanedCorpus, Fetch, FolderCorpus, Name, SpeakCorpus
 from ndns.config_mix import Mix
 from ndns.config_peer import Peer
 from ndns.config_train import Train
@@ -236,8 +236,8 @@ class Study(Section):
     study: Name
     fetch: Fetch = Fetch()
     corpus: AnyCorpus = SpeakCorpus()
-    more: list[FolderCorpus] = Field(
-        default=[], description="further corpora, whose train split `train.fresh` hears; an absent folder is left out"
+    more: list[AnyMore] = Field(
+        default=[], description="further corpora, whose train split `train.fresh` hears; an absent one is left out"
     )
     mix: Mix = Mix()
     models: dict[Name, AnyModel] = Field(min_length=1)
@@ -272,6 +272,21 @@ class Study(Section):
             fresh = model.train.fresh if isinstance(model, TrainedModel) else None
             if unknown := set(fresh.corpora or () if fresh else ()) - known:
                 raise ValueError(f"models.{name}.train.fresh.corpora: {min(unknown)} is not among more")
+        return self
+
+    @model_validator(mode="after")
+    def _cleaning_is_possible(self) -> "Study":
+        folders = [corpus.name for corpus in self.more if isinstance(corpus, FolderCorpus)]
+        for corpus in self.more:
+            if not isinstance(corpus, CleanedCorpus):
+                continue
+            by = self.models.get(corpus.by)
+            if not isinstance(by, Peer) or by.peer in ("ideal_ratio_mask", "folder"):
+                raise ValueError(f"more.{corpus.name}.by: {corpus.by} is no model with a peer that denoises any speech")
+            if corpus.of is not None and corpus.of not in folders:
+                raise ValueError(
+                    f"more.{corpus.name}.of: {corpus.of} is no folder among more; leave it out for the study's corpus"
+                )
         return self
 
     @model_validator(mode="after")

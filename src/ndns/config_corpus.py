@@ -40,6 +40,20 @@ class FolderCorpus(Section):
     clipped_share: float = Field(0.001, ge=0, le=1, description="share of samples at full scale that is too much")
 
 
+class CleanedCorpus(Section):
+    """The speech of another corpus's train split, cleaned by a peer, to train with; see docs/peers.md."""
+
+    kind: Literal["cleaned"]
+    name: Name
+    of: str | None = Field(None, description="corpus among `more` whose speech is cleaned; none: the study's own")
+    by: str = Field(description="denoiser: a model of the study that has the key `peer`")
+    keep: float = Field(0.3, ge=0, lt=1, description="share, in amplitude, of what the denoiser removes that stays")
+    pauses_db: float = Field(-30.0, le=0, description="most by which pauses are turned down")
+
+
+AnyMore = Annotated[FolderCorpus | CleanedCorpus, Field(discriminator="kind")]
+
+
 class Fetch(Section):
     """The challenge's archives: where they come from and where they go; `snakemake dns4`."""
 

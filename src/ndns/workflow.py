@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from ndns.audio.names import recordings
-from ndns.config import FolderCorpus, ImportedModel, Peer, Section, Study, TrainedModel, study_from
+from ndns.config import CleanedCorpus, FolderCorpus, ImportedModel, Peer, Section, Study, TrainedModel, study_from
 from ndns.config_peer import ADDED
 from ndns.errors import UserError
 from ndns.validation import load_yaml, validated
@@ -39,7 +39,8 @@ class Plan:
         imported: run name -> model whose weights are present (or must be).
         peers: run name -> other denoiser whose weights and package are present (or must be).
         absent: run name -> optional weights or package that is not there.
-        more: name -> further corpus to train on whose folder is present.
+        more: name -> further corpus to train on that is present, or can be made.
+        unheard: name -> folder, weights or package that a further corpus lacks.
     """
 
     study: Study
@@ -47,7 +48,8 @@ class Plan:
     imported: Mapping[str, ImportedModel]
     peers: Mapping[str, Peer]
     absent: Mapping[str, str]
-    more: Mapping[str, FolderCorpus]
+    more: Mapping[str, FolderCorpus | CleanedCorpus]
+    unheard: Mapping[str, str]
 
     @property
     def runs(self) -> list[str]:
@@ -125,6 +127,15 @@ class Plan:
         fresh = self.trained[run][0].train.fresh
         return [name for name in self.more if fresh and (fresh.corpora is None or name in fresh.corpora)]
 
+    def cleaned_from(self, name: str, corpus: str) -> str:
+        """The manifest of the recordings that a further corpus was cleaned from; `corpus` is the study's folder."""
+        of = self.more[name].of
+        return f"{corpus}/more/{of}/manifest.csv" if of else f"{corpus}/manifest.csv"
+
+    def kinds(self, kind: type) -> list[str]:
+        """Names of the further corpora of one kind."""
+        return [name for name, corpus in self.more.items() if isinstance(corpus, kind)]
+
     def initial(self, run: str, results: str) -> str | None:
         """The checkpoint with which a trained run begins: that of another run, or an imported one."""
         model, seed = self.trained[run]
@@ -193,8 +204,22 @@ def plan(config: Mapping, files: Iterable[str | Path] = ()) -> Plan:
             peers[name] = model
         else:
             imported[name] = model
-    more = {corpus.name: corpus for corpus in study.more if Path(corpus.root).is_dir()}
-    return Plan(study, trained, imported, peers, absent, more)
+    gaps = {corpus.name: _lacking(corpus, study, peers, absent) for corpus in study.more}
+    more = {corpus.name: corpus for corpus in study.more if gaps[corpus.name] is None}
+    unheard = {name: gap for name, gap in gaps.items() if gap is not None}
+    return Plan(study, trained, imported, peers, absent, more, unheard)
+
+
+def _lacking(
+    corpus: FolderCorpus | CleanedCorpus, study: Study, peers: Mapping[str, Peer], absent: Mapping[str, str]
+) -> str | None:
+    """Return the folder, the weights or the package that a further corpus needs and that is not there."""
+    if isinstance(corpus, FolderCorpus):
+        return None if Path(corpus.root).is_dir() else corpus.root
+    if corpus.by not in peers:
+        return absent[corpus.by]
+    roots = {other.name: other.root for other in study.more if isinstance(other, FolderCorpus)}
+    return roots[corpus.of] if corpus.of is not None and not Path(roots[corpus.of]).is_dir() else None
 
 
 def _first(study: Study, model: TrainedModel | ImportedModel | Peer) -> TrainedModel | ImportedModel | Peer:

@@ -7,7 +7,8 @@ import pytest
 import soundfile
 
 from ndns.config import AnyCorpus, Study, settings_from, study_from
-from ndns.corpus import dns4, manifest
+from ndns.corpus import dns4
+from ndns.mixing import manifest
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import soundfile
 
 from ndns.audio.io import read_channels
 from ndns.config import FolderCorpus
-from ndns.corpus import folder, manifest
+from ndns.corpus import folder
+from ndns.mixing import manifest
 from ndns.errors import UserError
 
 ODD = ["a b.wav", "über 音.flac", "new\nline.wav", "; rm -rf $HOME.wav", 'comma,"quote".ogg', "-dash.wav", "%s{x}.wav"]

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ndns.corpus import manifest
-from ndns.corpus.journal import Journal
-from ndns.corpus.manifest import Recording
+from ndns.mixing import manifest
+from ndns.journal import Journal
+from ndns.mixing.manifest import Recording
 from ndns.errors import UserError
 
 names = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0\r"), min_size=1, max_size=30)

@@ -54,7 +54,7 @@ def source(path: Path) -> Path | io.BytesIO:
 
 def write_shard(path: str | Path, members: Iterable[tuple[str, bytes]]) -> None:
     """Write `(name, bytes)` members in their order; equal members give equal archives (no times, no users)."""
-    with atomic_path(path) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as archive:
+    with atomic_path(path) as temporary, tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as archive:
         for name, data in members:
             header = tarfile.TarInfo(name)
             header.size = len(data)

@@ -13,7 +13,8 @@ def command(
 ) -> None:
     """Collect the recordings: synthesize them, or inspect a folder of them."""
     from ndns.config import AnyCorpus, SpeakCorpus, settings_from
-    from ndns.corpus import folder, manifest, speak
+    from ndns.corpus import folder, speak
+    from ndns.mixing import manifest
 
     section = settings_from(settings, AnyCorpus)
     ignored = 0

@@ -13,12 +13,12 @@ from ndns.audio.names import hidden
 from ndns.config import FolderCorpus
 from ndns.corpus import dns4, inspection
 from ndns.corpus.inspection import Finding, inspect
-from ndns.corpus.journal import Journal
-from ndns.corpus.manifest import KINDS, OK, SPLITS, Recording
-from ndns.corpus.pool import each
 from ndns.corpus.sources import Source, assign_splits, from_folders, from_manifest, named_by_file
 from ndns.errors import UserError, some
 from ndns.files import sha256_bytes, sha256_file
+from ndns.journal import Journal
+from ndns.mixing.manifest import KINDS, OK, SPLITS, Recording
+from ndns.pool import each
 
 WARNINGS = 20
 """Bad recordings that are named one by one; the rest is in the manifest."""

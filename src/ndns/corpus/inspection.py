@@ -11,7 +11,7 @@ import soundfile
 from ndns.audio import ogg
 from ndns.audio.header import promised
 from ndns.audio.io import ENDLESS, limit_to_pcm16, to_mono
-from ndns.corpus.manifest import OK
+from ndns.mixing.manifest import OK
 
 BLOCK = 1 << 18
 SILENT_RMS = 1e-4  # -80 dBFS, three steps of PCM16

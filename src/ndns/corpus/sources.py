@@ -17,9 +17,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from ndns.audio.io import SUFFIXES
-from ndns.corpus.manifest import KINDS, SPLITS
 from ndns.errors import UserError
 from ndns.files import read_csv
+from ndns.mixing.manifest import KINDS, SPLITS
 
 KIND_FOLDERS = {"speech": "speech", "clean": "speech", "noise": "noise"}
 

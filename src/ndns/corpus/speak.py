@@ -12,13 +12,13 @@ import scipy
 from ndns.audio.io import RATE, pcm_sha256, read_pcm16, to_pcm16, write_pcm16
 from ndns.audio.shards import write_shard
 from ndns.config import SpeakCorpus
-from ndns.corpus.journal import Journal
-from ndns.corpus.manifest import Recording
-from ndns.corpus.pool import each
 from ndns.corpus.voices import Speaker, Utterance, library_version, speak, speakers, utterance
 from ndns.errors import UserError
 from ndns.files import sha256_bytes, sha256_file
+from ndns.journal import Journal
 from ndns.mixing import noise
+from ndns.mixing.manifest import Recording
+from ndns.pool import each
 
 LICENCE = "CC0-1.0"
 ARCHIVE, PARTS = "audio.tar", ".parts"

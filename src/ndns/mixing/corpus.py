@@ -14,6 +14,9 @@ SPLITS = ("train", "val")
 """The index of a split is its number in a clip's seed."""
 
 KINDS = ("speech", "noise")
+BESIDE = ("speak", "cleaned")
+"""Kinds of corpora whose recordings the pipeline makes."""
+
 MIN_SAMPLES = RATE // 10
 """Recordings below 0.1 s are left out: a clip would be made of hundreds of them."""
 
@@ -145,7 +148,7 @@ def _sorted(groups: dict[str, list[Recording]]) -> Groups:
 def manifest_root(manifest: Path) -> Path:
     """Return the folder that the manifest's paths count from.
 
-    A corpus of kind `speak` lies beside its manifest; the root of others is what the configuration says.
+    A corpus of a kind in `BESIDE` lies beside its manifest; the root of others is what the configuration says.
 
     Raises:
         UserError: the `manifest.json` beside the manifest is missing or broken.
@@ -158,4 +161,4 @@ def manifest_root(manifest: Path) -> Path:
         raise UserError(f"{path}: no such file; `ndns corpus` writes it beside the manifest.") from None
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
         raise UserError(f"{path}: expected JSON with the keys kind and root; run `ndns corpus` again.") from None
-    return manifest.parent if kind == "speak" else Path(root)
+    return manifest.parent if kind in BESIDE else Path(root)

@@ -24,6 +24,26 @@ def run(
     run_peer(settings_from(settings, Peer), mix, out, cost)
 
 
+@app.command("clean")
+def clean(
+    settings: Annotated[
+        str, typer.Option(help="an entry of `more` of kind cleaned: JSON text, or a JSON or YAML file")
+    ],
+    peer: Annotated[str, typer.Option(help="the entry `models.<name>` that it names: JSON text or file")],
+    corpus: Annotated[Path, typer.Option(help="manifest.csv of the recordings to clean, of `ndns corpus`")],
+    study_corpus: Annotated[Path, typer.Option(help="manifest.csv of the study's corpus; its val stays out")],
+    out: Annotated[Path, typer.Option(help="folder for manifest.csv, manifest.json and audio.tar")],
+    jobs: Annotated[int, typer.Option(min=1, help="processes; the result does not depend on it")] = 1,
+) -> None:
+    """Clean the speech of a corpus's train split, to train with."""
+    from ndns.config import CleanedCorpus, Peer, settings_from
+    from ndns.peer.clean import clean as run
+
+    section = settings_from(settings, CleanedCorpus)
+    found = run(section, settings_from(peer, Peer), corpus, study_corpus, out, jobs)
+    typer.echo(f"{section.name}: {found}")
+
+
 @app.command("weights")
 def weights(
     folder: Annotated[Path, typer.Argument(help="becomes weights_root of a study")],

@@ -55,7 +55,7 @@ STAGES = (
     Stage("fetch", ("fetch",), (Artifact("{fetch}/", "outside"),)),
     Stage(
         "corpus",
-        ("corpus", "corpus_more"),
+        ("corpus", "corpus_more", "peer_clean"),
         (
             Artifact("data/{corpus}/manifest.csv"),
             Artifact("data/{corpus}/manifest.json"),

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ndns.corpus.manifest import KINDS
 from ndns.corpus.unpack import safe_path
 from ndns.errors import UserError
 from ndns.files import read_csv
+from ndns.mixing.manifest import KINDS
 
 COLUMNS = ("file", "kind", "label", "package", "member", "start", "seconds", "license", "attribution", "sha256")
 PACKAGE_COLUMNS = ("package", "version", "sha256")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from scipy.stats import t
 
-from ndns.config import TrainedModel
+from ndns.config import CleanedCorpus, TrainedModel
 from ndns.errors import UserError
 from ndns.files import read_csv, read_number, sha256_bytes, write_csv
 from ndns.verify.claims import Band
@@ -72,7 +72,9 @@ def settings_key(plan: Plan, run: str) -> str:
     """Return 16 hexadecimal digits over everything but the seed that a trained run's value depends on."""
     model, _ = plan.trained[run]
     parts = [settings(plan.study.corpus), settings(plan.study.mix), settings(model, seeds=[])]
-    parts += [settings(plan.more[name]) for name in plan.further(run)]
+    further = [plan.more[name] for name in plan.further(run)]
+    parts += [settings(corpus) for corpus in further]
+    parts += [settings(plan.peers[corpus.by]) for corpus in further if isinstance(corpus, CleanedCorpus)]
     while isinstance(model, TrainedModel) and model.initial:
         model = plan.study.models[model.initial]
         parts.append(settings(model, seeds=[]) if isinstance(model, TrainedModel) else settings(model))

@@ -1,0 +1,177 @@
+"""Cleaner speech to train with: a part of what a denoiser takes out is taken out, and pauses are turned down.
+
+Recordings of readers at home hold noise of their own, and a network that learns from them learns to keep it.
+"""
+
+import shutil
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+from scipy.ndimage import maximum_filter1d
+
+from ndns.audio.io import RATE, limit_to_pcm16, pcm_sha256, read, write_pcm16
+from ndns.audio.shards import SUFFIX, write_shard
+from ndns.config import CleanedCorpus
+from ndns.config import Peer as Settings
+from ndns.errors import UserError
+from ndns.files import sha256_bytes, sha256_file
+from ndns.fingerprint import fingerprint
+from ndns.journal import Journal
+from ndns.mixing import manifest
+from ndns.mixing.corpus import manifest_root, read_corpus
+from ndns.peer.base import Clip, Peer
+from ndns.peer.run import one_core, peer_of
+from ndns.pool import each
+
+ARCHIVE, PARTS = "audio.tar", ".parts"
+FRAME = RATE * 16 // 1000
+"""Samples of a frame, 16 ms, over which speech and pauses are told apart."""
+AROUND = 7
+"""Frames over which the largest factor counts: what lies within 48 ms of speech is left as it is."""
+SPEECH = 0.6
+"""A frame that keeps this share of its RMS amplitude is speech."""
+_TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """What cleaning did: recordings, minutes, and decibels from what is left to what was taken away (median)."""
+
+    recordings: int
+    minutes: float
+    taken_db: float
+    by: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.recordings} recordings, {self.minutes:.1f} min, cleaned by {self.by}; what was taken away is "
+            f"{self.taken_db:.1f} dB below what is left (median)"
+        )
+
+
+def clean(settings: CleanedCorpus, by: Settings, corpus: Path, study: Path, out: Path, jobs: int) -> Cleaned:
+    """Write `audio.tar`, `manifest.csv` and `manifest.json` below `out`: the train speech of a corpus, cleaned.
+
+    Finished recordings wait in the folder `.parts` until all are done, so that an interrupted run goes on; not those
+    of a denoiser whose code is not known here: it may have been mended since.
+
+    Args:
+        settings: how.
+        by: the denoiser.
+        corpus: manifest of the recordings.
+        study: manifest of the study's corpus; recordings with the samples of one in its val split are left out.
+        out: folder.
+        jobs: processes.
+
+    Raises:
+        UserError: a manifest, recording or the denoiser's weights are missing or wrong, there is no speech to clean,
+            or the denoiser gives something else than finite samples.
+    """
+    sources, root = _sources(corpus, study), manifest_root(corpus)
+    if not sources:
+        raise UserError(f"{corpus}: has no speech for train to clean; add some.")
+    one_core()
+    known = peer_of(by).facts.known
+    weights = sha256_file(by.weights) if by.weights else ""
+    how = f"{settings.keep!r} {settings.pauses_db!r} {by.model_dump_json()} {weights} {fingerprint('peer')}"
+    keys = {row.path: sha256_bytes(f"{row.sha256} {how}".encode()) for row in sources}
+    parts, done = out / PARTS, {}
+    with Journal(parts / "journal.jsonl", set(keys) if known else set()) as journal:
+        for row in sources:
+            result = journal.get(row.path, keys[row.path])
+            if result is not None and (parts / _name(row.path)).is_file():
+                done[row.path] = result
+        todo = [row.path for row in sources if row.path not in done]
+        task = partial(_clean, by.model_dump_json(), settings.keep, settings.pauses_db, root, parts)
+        for path, result in each(task, todo, jobs, "Cleaning"):
+            journal.add(path, keys[path], result)
+            done[path] = result
+    write_shard(out / ARCHIVE, ((name, (parts / name).read_bytes()) for name in sorted(map(_name, done))))
+    rows = manifest.write(out, [_cleaned(row, done[row.path]) for row in sources], ".", settings.kind)
+    shutil.rmtree(parts)
+    return Cleaned(
+        recordings=len(rows),
+        minutes=sum(row.seconds or 0.0 for row in rows) / 60,
+        taken_db=float(np.median([result["taken_db"] for result in done.values()])),
+        by=settings.by,
+    )
+
+
+def _sources(corpus: Path, study: Path) -> list[manifest.Recording]:
+    """Return rows of the speech to clean: of train, usable, and unlike any recording that is kept for validation."""
+    usable = {r.path for group in read_corpus(corpus).pools["train"].speech for r in group}
+    hidden = {r.sha256 for r in read_corpus(study).pools["val"].by_path().values()}
+    return [row for row in manifest.read(corpus) if row.path in usable and row.sha256 not in hidden]
+
+
+def _name(path: str) -> str:
+    """Return the name in the archive: the path of the recording, as FLAC; no folder of it may look like an archive.
+
+    >>> _name("audio.tar/speech/a/b.wav"), _name("x.tar/b.flac")
+    ('speech/a/b.wav.flac', 'x_tar/b.flac')
+    """
+    name = path.removeprefix(f"{ARCHIVE}/").replace(f"{SUFFIX}/", "_tar/")
+    return name if name.endswith(".flac") else f"{name}.flac"
+
+
+def _cleaned(row: manifest.Recording, result: dict) -> manifest.Recording:
+    status = manifest.OK if result["sounds"] else "silent"
+    path, seconds = f"{ARCHIVE}/{_name(row.path)}", result["samples"] / RATE
+    return replace(row, path=path, seconds=seconds, rate=RATE, channels=1, sha256=result["sha256"], status=status)
+
+
+def _clean(settings: str, keep: float, pauses_db: float, root: Path, parts: Path, path: str) -> dict:
+    samples = read(root / path).astype(np.float64)
+    denoised, _ = _peer(settings).denoise(Clip(path, samples, root / path))
+    denoised = np.asarray(denoised, np.float64)
+    if not np.isfinite(denoised).all():
+        raise UserError(f"{root / path}: its denoiser gave NaN or infinite samples; mend it.")
+    pcm = limit_to_pcm16(blend(samples, denoised, keep, pauses_db))[0]
+    write_pcm16(parts / _name(path), pcm)
+    kept = pcm / 32768
+    taken = float(np.sum((samples - kept) ** 2))
+    return {
+        "sha256": pcm_sha256(pcm),
+        "samples": len(pcm),
+        "sounds": bool(pcm.any()),
+        "taken_db": 10 * float(np.log10((np.sum(kept**2) + _TINY) / (taken + _TINY))),
+    }
+
+
+@cache
+def _peer(settings: str) -> Peer:
+    one_core()
+    return peer_of(Settings.model_validate_json(settings))
+
+
+def blend(samples: np.ndarray, denoised: np.ndarray, keep: float, pauses_db: float) -> np.ndarray:
+    """Return a recording less a part of its noise, float64 `(samples,)`.
+
+    Args:
+        samples: the recording `(samples,)`.
+        denoised: the same after a denoiser, aligned; its level is fitted to the recording (least squares).
+        keep: share, in amplitude, of what the denoiser removed that stays; 1 leaves the recording as it is.
+        pauses_db: most by which frames in which the denoiser leaves little are turned down; 0 leaves them.
+
+    >>> blend(np.ones(4), np.full(4, 0.5), keep=0.5, pauses_db=0.0)
+    array([1., 1., 1., 1.])
+    """
+    power = float(denoised @ denoised)
+    fitted = denoised * (float(samples @ denoised) / power) if power > 0 else denoised
+    return (fitted + keep * (samples - fitted)) * _factors(samples, fitted, 10 ** (pauses_db / 20))
+
+
+def _factors(samples: np.ndarray, denoised: np.ndarray, least: float) -> np.ndarray:
+    """Return a factor for each sample: 1 about speech, down to `least` where the denoiser leaves little."""
+    kept = np.sqrt((_power(denoised) + _TINY) / (_power(samples) + _TINY))
+    kept = maximum_filter1d(np.where(kept > SPEECH, 1.0, np.clip(kept, least, 1.0)), AROUND)
+    centres = np.arange(len(kept)) * FRAME + FRAME / 2
+    return np.interp(np.arange(len(samples)), centres, kept)
+
+
+def _power(samples: np.ndarray) -> np.ndarray:
+    """Return the mean square of each frame; what is missing of the last one counts as silence."""
+    frames = -(-len(samples) // FRAME)
+    return np.mean(np.pad(samples, (0, frames * FRAME - len(samples))).reshape(frames, FRAME) ** 2, axis=1)
