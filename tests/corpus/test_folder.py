@@ -12,8 +12,8 @@ import soundfile
 from ndns.audio.io import read_channels
 from ndns.config import FolderCorpus
 from ndns.corpus import folder
-from ndns.mixing import manifest
 from ndns.errors import UserError
+from ndns.mixing import manifest
 
 ODD = ["a b.wav", "über 音.flac", "new\nline.wav", "; rm -rf $HOME.wav", 'comma,"quote".ogg', "-dash.wav", "%s{x}.wav"]
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ndns.mixing import manifest
-from ndns.journal import Journal
-from ndns.mixing.manifest import Recording
 from ndns.errors import UserError
+from ndns.journal import Journal
+from ndns.mixing import manifest
+from ndns.mixing.manifest import Recording
 
 names = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0\r"), min_size=1, max_size=30)
 recordings = st.builds(

@@ -15,8 +15,8 @@ import soundfile
 from ndns.audio.io import info, pcm_sha256, read_pcm16, write_pcm16
 from ndns.config import SpeakCorpus
 from ndns.corpus import speak
-from ndns.mixing import manifest
 from ndns.errors import UserError
+from ndns.mixing import manifest
 
 SMALL = {
     "kind": "speak",

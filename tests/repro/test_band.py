@@ -144,3 +144,14 @@ def test_the_key_follows_the_further_corpora_that_a_run_hears(tmp_path):
     assert key() != key(clipped_share=0.1)
     assert key() != key(root=str(tmp_path / "absent"))
     assert key("b-seed1") == key("b-seed1", clipped_share=0.1), "does not hear them"
+
+
+def test_the_key_follows_what_cleans_the_speech_that_a_run_hears():
+    def key(corpus, **peer):
+        more = [{"kind": "cleaned", "name": "x", "by": "p"} | corpus]
+        models = {"p": {"peer": "python", "callable": "a:b"} | peer, "a": {"train": {"fresh": {}}}}
+        return settings_key(plan({"study": "s", "more": more, "models": models}), "a-seed1")
+
+    assert key({}) == key({})
+    assert key({}) != key({"keep": 0.2})
+    assert key({}) != key({}, callable="a:c")

@@ -1,5 +1,6 @@
 """Model cards: figures worked out by hand from the files of a small study, and what a card refuses."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -133,6 +134,20 @@ def test_recordings_that_neither_the_network_nor_its_parent_heard_are_not_listed
     head = CONFIG[: CONFIG.index("  net:")]
     write_text("config/tiny.yaml", f"{head}  {models}\n")
     assert ("further: speech, train" in write()) == listed
+
+
+def test_cleaned_speech_is_told_and_counted_once(study):
+    before = re.search(r"Trained on \d+ minutes of speech", write())[0]
+    head = CONFIG.replace("more:", "more:\n  - {kind: cleaned, name: washed, by: gate}", 1)
+    text = head.replace("models:", "models:\n  gate: {peer: noisereduce}", 1)
+    write_text("config/tiny.yaml", text)
+    manifest(
+        Path("data/small/more/washed/manifest.csv"), [("audio.tar/a.flac", "speech", "a", "train", 600, "MIT", "ok")]
+    )
+    card = write()
+    assert "| washed: speech, train (small, cleaned by gate) | 1 | 1 | 10.0 | MIT (1) |" in card
+    assert "- `washed`: speech of `small`, cleaned by `gate`.\n" in card
+    assert before in card
 
 
 def test_authors_are_named_where_a_table_names_them(study):

@@ -84,6 +84,48 @@ def test_a_model_hears_the_further_corpora_that_it_names_and_that_are_there(tmp_
         plan({"study": "s", "more": more, "models": {"a": {"train": {"fresh": {"corpora": ["one", "three"]}}}}})
 
 
+def test_speech_is_cleaned_where_the_recordings_and_what_cleans_them_are_there(tmp_path):
+    more = [
+        {"kind": "folder", "name": "gone", "root": str(tmp_path / "gone")},
+        {"kind": "folder", "name": "here", "root": str(tmp_path)},
+        {"kind": "cleaned", "name": "own", "by": "mine"},
+        {"kind": "cleaned", "name": "of_here", "of": "here", "by": "mine"},
+        {"kind": "cleaned", "name": "of_gone", "of": "gone", "by": "mine"},
+        {"kind": "cleaned", "name": "by_absent", "by": "absent"},
+    ]
+    peers = {
+        "mine": {"peer": "python", "callable": "a:b"},
+        "absent": {"peer": "gtcrn", "weights": str(tmp_path / "x.onnx")},
+    }
+    result = plan({"study": "s", "more": more, "models": peers | {"a": {"train": {"fresh": {}}}}})
+    assert result.further("a-seed1") == ["here", "own", "of_here"]
+    assert result.unheard == {
+        "gone": str(tmp_path / "gone"),
+        "of_gone": str(tmp_path / "gone"),
+        "by_absent": str(tmp_path / "x.onnx"),
+    }
+    assert (result.cleaned_from("own", "data/c"), result.cleaned_from("of_here", "data/c")) == (
+        "data/c/manifest.csv",
+        "data/c/more/here/manifest.csv",
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "models", "reason"),
+    [
+        ({"by": "gone"}, {}, r"more\.c\.by: gone is no model with a peer that denoises any speech"),
+        ({"by": "a"}, {}, r"more\.c\.by: a is no model with a peer"),
+        ({"by": "p"}, {"p": {"peer": "ideal_ratio_mask"}}, r"more\.c\.by: p is no model with a peer"),
+        ({"by": "p", "of": "x"}, {"p": {"peer": "noisereduce"}}, r"more\.c\.of: x is no folder among more"),
+        ({"by": "p", "of": "c"}, {"p": {"peer": "noisereduce"}}, r"more\.c\.of: c is no folder among more"),
+        ({"by": "p", "keep": 1.0}, {"p": {"peer": "noisereduce"}}, r"more\.0\.cleaned\.keep|more\.0\.keep|keep"),
+    ],
+)
+def test_cleaning_that_cannot_be_is_named(more, models, reason):
+    with pytest.raises(UserError, match=reason):
+        plan({"study": "s", "more": [{"kind": "cleaned", "name": "c"} | more], "models": {"a": {}} | models})
+
+
 @pytest.mark.parametrize(
     ("models", "reason"),
     [

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from ndns.board.added import add, remove
+from ndns.mixing import manifest
 
 pytestmark = pytest.mark.workflow
 
@@ -111,6 +112,27 @@ def test_a_model_begins_with_a_checkpoint_from_elsewhere_which_is_a_row_too(fini
     (copy.folder / "brought.safetensors").unlink()
     result = copy.run("--dry-run")
     assert "further: brought.safetensors is absent, so this row is left out" in result.stdout + result.stderr
+
+
+def test_a_model_hears_speech_that_another_denoiser_cleaned(finished, tmp_path):
+    copy = type(finished)(tmp_path / "copy")
+    shutil.copytree(finished.folder, copy.folder)
+    (copy.folder / "softer.py").write_text("def denoise(samples, rate):\n    return samples / 2\n")
+    text = (copy.folder / "study.yaml").read_text()
+    text = text.replace("models:\n", "more: [{kind: cleaned, name: soft, by: softer}]\nmodels:\n")
+    train = "train: {epochs: 1, batch: 2, threads: 1, fresh: {clips: 4, seconds: 1.0, more_share: 1.0}}"
+    text += f"  softer: {{peer: python, callable: 'softer:denoise'}}\n  hears: {{network: {{hidden: 32}}, {train}}}\n"
+    (copy.folder / "study.yaml").write_text(text)
+    target = "results/tiny/train/hears-seed1/checkpoint.safetensors"
+    result = copy.run(target)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert jobs(result.stdout + result.stderr) == {"peer_clean": 1, "train": 1, "total": 2}
+    own, soft = (manifest.read(copy.folder / "data/few" / name) for name in ("manifest.csv", "more/soft/manifest.csv"))
+    assert [row.path for row in soft] == [row.path for row in own if (row.kind, row.split) == ("speech", "train")]
+    assert "Nothing to be done" in (again := copy.run("--dry-run", target)).stdout + again.stderr
+    (copy.folder / "softer.py").write_text("def denoise(samples, rate):\n    return samples / 3\n")
+    result = copy.run("--dry-run", target)
+    assert jobs(result.stdout + result.stderr) == {"peer_clean": 1, "train": 1, "total": 2}
 
 
 def test_a_wrong_key_is_named_before_anything_runs(workspace):

@@ -119,7 +119,10 @@ def _data(evidence: Evidence) -> str:
                 licences = breakdown(own, lambda row: row["licence"] or "not stated", lambda row: 1.0)
                 said = ", ".join(f"{name} ({mean.clips})" for name, mean in sorted(licences.items()))
                 groups = len({row["label"] for row in own})
-                rows.append((f"{corpus.name}: {kind}, {split}", str(len(own)), str(groups), f"{minutes:.1f}", said))
+                cleaned = f" ({corpus.made_from}, cleaned by {corpus.made_by})" * bool(corpus.made_from)
+                rows.append(
+                    (f"{corpus.name}: {kind}, {split}{cleaned}", str(len(own)), str(groups), f"{minutes:.1f}", said)
+                )
     text = table(("corpus", "recordings", "labels (speakers, noise types)", "minutes", "licences (recordings)"), rows)
     before = [model for name, model in lineage(evidence.settings, evidence.model).items() if name != evidence.model]
     brought = [model["weights"] for model in before if "weights" in model]
@@ -263,7 +266,8 @@ def _scenarios(evidence: Evidence) -> list[str]:
 
 def _limits(evidence: Evidence, notes: list[str]) -> str:
     own = list(evidence.scores[evidence.run].values())
-    train = [row for corpus in evidence.corpora for row in corpus.rows if row["split"] == "train"]
+    originals = [corpus.rows for corpus in evidence.corpora if not corpus.made_from]
+    train = [row for rows in originals for row in rows if row["split"] == "train"]
     minutes = {kind: sum(float(r["seconds"]) for r in train if r["kind"] == kind) / 60 for kind in ("speech", "noise")}
     bands = by_condition(own, "si_snri_data")["snr_db"]
     lows = {name: mean.mean if mean.low is None else mean.low for name, mean in bands.items()}
@@ -291,7 +295,9 @@ def _attribution(evidence: Evidence) -> str:
         lines.append(f"- Network: {PAPERS[network.get('kind', 'sdnn')]}.")
     for corpus in evidence.corpora:
         said = corpus.attributions
-        if not said:
+        if corpus.made_from:
+            lines.append(f"- `{corpus.name}`: speech of `{corpus.made_from}`, cleaned by `{corpus.made_by}`.")
+        elif not said:
             lines.append(
                 f"- `{corpus.name}`: licences above; single recordings are named in the corpus's own manifest."
             )

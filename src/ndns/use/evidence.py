@@ -17,11 +17,21 @@ Scores = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Corpus:
-    """Recordings that were used: rows of a manifest that are `ok`; (licence, attribution) where they are known."""
+    """Recordings that were used.
+
+    Attributes:
+        name: of the corpus.
+        rows: of its manifest, those that are `ok`.
+        attributions: (licence, attribution) where they are known.
+        made_from: name of the corpus that it is a cleaned copy of.
+        made_by: model of the study that cleaned it.
+    """
 
     name: str
     rows: list[dict[str, str]]
     attributions: list[tuple[str, str]]
+    made_from: str | None = None
+    made_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -164,20 +174,22 @@ def _corpora(data: Path, settings: dict[str, Any], model: str, tables: list[Path
     A model has heard what the one whose weights it began with heard.
     """
     folder = data / settings.get("corpus", {}).get("name", "synthetic")
-    names = [section["name"] for section in settings.get("more", [])]
+    sections = {section["name"]: section for section in settings.get("more", [])}
     heard: set[str] = set()
     for section in lineage(settings, model).values():
         fresh = section.get("train", {}).get("fresh")
         if fresh is not None:
-            heard |= set(names if fresh.get("corpora") is None else fresh["corpora"])
-    more = [folder / "more" / name for name in names if name in heard]
+            heard |= set(sections if fresh.get("corpora") is None else fresh["corpora"])
+    more = [folder / "more" / name for name in sections if name in heard]
     known = dict(pair for table in tables for pair in _attributions(table))
     found = []
     for path in [folder, *(path for path in more if (path / "manifest.csv").is_file())]:
         rows = read_csv(path / "manifest.csv", ["path", "kind", "label", "split", "seconds", "licence", "status"])
         rows = [row for row in rows if row["status"] == "ok"]
         named = {(row["licence"], known[row["path"]]) for row in rows if row["path"] in known}
-        found.append(Corpus(path.name, rows, sorted(named)))
+        section = sections.get(path.name, {})
+        of = (section.get("of") or folder.name) if section.get("kind") == "cleaned" else None
+        found.append(Corpus(path.name, rows, sorted(named), of, section.get("by")))
     return found
 
 
