@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ndns.audio import io
+from ndns.audio.shards import write_shard
 from ndns.corpus.inspection import inspect
 from ndns.errors import UserError
 
@@ -103,6 +104,28 @@ def test_flac_that_was_written_into_a_pipe_is_named(tmp_path):
     found = inspect(path, 0.001)
     assert (found.status, found.frames) == ("corrupt", None)
     assert "does not say how long it is" in found.reason
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+@pytest.mark.parametrize("shard", [False, True])
+def test_an_ogg_file_of_two_streams_is_not_read_as_its_first(tmp_path, subtype, shard):
+    soundfile.write(tmp_path / "a.ogg", np.random.default_rng(1).uniform(-0.1, 0.1, 9000), 16_000, subtype=subtype)
+    content = (tmp_path / "a.ogg").read_bytes()
+    sounds = {"one.ogg": content, "two.ogg": 2 * content, "cut.ogg": content[:-20]}
+    folder = tmp_path / "x.tar" if shard else tmp_path
+    if shard:
+        write_shard(folder, sounds.items())
+    else:
+        for name, data in sounds.items():
+            (tmp_path / name).write_bytes(data)
+    assert len(io.read(folder / "one.ogg")) == 9000
+    with pytest.raises(
+        UserError, match=rf"two\.ogg: is damaged or cut short \(another stream begins at byte {len(content)}"
+    ):
+        io.read(folder / "two.ogg")
+    with pytest.raises(UserError, match=r"cut\.ogg: (is damaged or cut short \(ends within|cannot be read as audio)"):
+        io.read_scaled(folder / "cut.ogg")
+    assert len(io.read_channels(folder / "two.ogg", 10, 20)[0]) == 20, "a segment of what was inspected"
 
 
 def test_writing_leaves_nothing_behind_on_failure(tmp_path):

@@ -12,7 +12,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from ndns.audio import shards
+from ndns.audio import ogg, shards
 from ndns.audio.header import promised
 from ndns.errors import UserError
 from ndns.files import atomic_path, sha256_bytes
@@ -77,6 +77,20 @@ def check_whole(path: str | Path, source: Path | io.BytesIO) -> None:
         raise UserError(f"{path}: ends after {there} of {size} bytes of samples; the file is cut short, replace it.")
 
 
+def check_pages(path: str | Path, source: Path | io.BytesIO) -> None:
+    """Raise a UserError that names `path` where `source` is an Ogg file of which a decoder would leave out a part.
+
+    All of it is read, so this belongs where a recording is read whole.
+    """
+    with nullcontext(_rewound(source)) if isinstance(source, io.BytesIO) else open(source, "rb") as file:
+        if file.read(4) != b"OggS":
+            return
+        file.seek(0)
+        broken = ogg.damage(file)
+    if broken:
+        raise UserError(f"{path}: is damaged or cut short ({broken}); replace it.")
+
+
 def check_scale(path: str | Path, samples: np.ndarray) -> None:
     """Raise a UserError that names `path` where floats are scaled like integers."""
     peak = np.abs(samples).max(initial=0)
@@ -88,10 +102,13 @@ def read_channels(path: str | Path, start: int = 0, frames: int = -1) -> tuple[n
     """Return `(samples, channels)` float32 as stored and the rate in Hz; no conversion.
 
     Raises:
-        UserError: missing, not audio, broken off in the middle, or not a number somewhere.
+        UserError: missing, not audio, broken off in the middle, or not a number somewhere; of Ogg that is read whole,
+            also of several streams or with damaged pages.
     """
     source = shards.source(Path(path))
     header = _info(path, source)
+    if start == 0 and frames < 0:
+        check_pages(path, source)
     # libsndfile takes eight times as long to convert PCM16 itself.
     kind = "int16" if header.pcm16 else "float32"
     try:

@@ -2,8 +2,10 @@
 
 import hashlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
@@ -50,7 +52,7 @@ def inspect(path: Path, clipped_share: float) -> Finding:
     try:
         with soundfile.SoundFile(path) as sound:
             finding = _judge(sound, clipped_share)
-            broken = ogg.damage(path) if sound.format == "OGG" else _cut_short(path)
+            broken = _broken_off(path, ogg.damage if sound.format == "OGG" else _cut_short)
     except (soundfile.LibsndfileError, RuntimeError) as error:
         return Finding("corrupt", str(error).split(": ", 1)[-1].strip().rstrip("."))
     return Finding("corrupt", broken, rate=finding.rate, channels=finding.channels) if broken else finding
@@ -83,9 +85,13 @@ def _judge(sound: soundfile.SoundFile, clipped_share: float) -> Finding:
     return Finding(OK, **size)
 
 
-def _cut_short(path: Path) -> str:
+def _broken_off(path: Path, damage: Callable[[BinaryIO], str]) -> str:
     with open(path, "rb") as file:
-        size, there = promised(file)
+        return damage(file)
+
+
+def _cut_short(file: BinaryIO) -> str:
+    size, there = promised(file)
     return f"holds {there} of {size} bytes of samples" if there < size else ""
 
 

@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from ndns.audio import ogg
-from ndns.audio.io import check_scale, info
+from ndns.audio.io import check_pages, check_scale, info
 from ndns.audio.names import hidden
 from ndns.errors import UserError
 from ndns.files import atomic_path
@@ -124,10 +123,7 @@ def denoise_file(model: Model, source: Path, target: Path, report: Report = lamb
     """
     header = info(source)
     check_output(source, target)
-    with open(source, "rb") as file:
-        broken = ogg.damage(source) if file.read(4) == b"OggS" else ""
-    if broken:
-        raise UserError(f"{source}: is damaged or cut short ({broken}); replace it.")
+    check_pages(source, source)
     if header.rate > MOST_RATE:
         raise UserError(f"{source}: its header says {header.rate} Hz, above {MOST_RATE}; mend or remove it.")
     if header.frames == 0 and target.suffix.lower() == ".flac":
