@@ -82,7 +82,7 @@ def test_a_mean_over_fewer_clips_says_so(study, capsys):
     assert (found["sdnn-seed1"]["pesq"], found["sdnn-seed1"]["pesq_clips"]) == ("1.875", "4")
     assert (found["sdnn-seed1"]["ovrl_clips"], found["noisy"]["pesq_clips"]) == ("6", "0")
     assert (study.root / "board/report.html").read_text().count("n = 4") == 1
-    app(["show", str(study.root / "board")], standalone_mode=False)
+    app(["show", str(study.root)], standalone_mode=False)
     shown = capsys.readouterr().out
     assert "1.88*" in shown
     assert "* undefined for some of the clips, which are left out" in shown

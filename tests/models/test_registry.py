@@ -43,11 +43,13 @@ def test_unknown_kind_and_too_small_threshold_are_named():
         ({}, {}, "lacks the network's settings"),
         ({"ndns": "{"}, {}, "lacks the network's settings"),
         ({"ndns": '{"kind": "rnn"}'}, {}, "a network of kind 'rnn' is unknown"),
+        ({"ndns": '{"kind": ["sdnn"]}'}, {}, "is unknown; known are"),
         ({"ndns": '{"kind": "sdnn", "hidden": -1}'}, {}, "wrong settings in its metadata"),
         ({}, {"delay1": None}, "delay1 has the shape none"),
         ({}, {"extra": torch.zeros(1)}, "extra has the shape"),
         ({}, {"weight1": torch.zeros(8, 256)}, r"weight1 has the shape \(8, 256\)"),
         ({}, {"weight1": torch.full((8, 257), torch.nan)}, "holds NaN or infinity"),
+        ({}, {"weight1": torch.full((8, 257), torch.nan).to(torch.float8_e4m3fn)}, "holds NaN or infinity"),
     ],
 )
 def test_checkpoints_that_do_not_fit_are_refused(tmp_path, metadata, tensors, reason):

@@ -161,6 +161,14 @@ def test_authors_are_named_where_a_table_names_them(study):
     assert write("--attribution", "authors.csv", "--note", "Never heard a child.") == card
 
 
+def test_settings_that_lie_elsewhere_are_named_where_they_lie(study):
+    Path("own").mkdir()
+    shutil.move("config/tiny.yaml", "own/tiny.yaml")
+    card = write("--config", "own/tiny.yaml")
+    assert "From [tiny.yaml](../../own/tiny.yaml);" in card
+    assert "--configfile own/tiny.yaml --config corpus_root=FOLDER" in card
+
+
 def test_the_recipe_goes_back_to_the_model_that_training_began_with(study):
     write_text(
         "config/tiny.yaml",

@@ -114,13 +114,15 @@ def remove_(
 
 
 @app.command("show")
-def show(folder: Annotated[Path, typer.Argument(help="results/<study>/board")]) -> None:
+def show(folder: Annotated[Path, typer.Argument(help="results/<study>, or the folder board in it")]) -> None:
     """Print the table of a study and where its report lies."""
     from rich.console import Console
 
     from ndns.board.show import terminal_table
     from ndns.files import read_csv
 
+    if not (folder / "table.csv").is_file() and (folder / "board").is_dir():
+        folder /= "board"
     rows = read_csv(folder / "table.csv", ["system"])
     console = Console()
     console.print(terminal_table(rows))

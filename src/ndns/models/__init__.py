@@ -86,7 +86,7 @@ def load(path: str | Path) -> torch.nn.Module:
             f"{path}: {name} has the shape {found}, the network's settings ask for {wanted}; the file is not from this "
             "network, or of another version: train again."
         )
-    if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
+    if not all(torch.isfinite(tensor.float()).all() for tensor in tensors.values()):
         raise UserError(f"{path}: holds NaN or infinity; train again.")
     model.load_state_dict(tensors)
     return model
@@ -149,7 +149,7 @@ def _settings(path: str | Path, metadata: dict[str, str]) -> BaseModel:
         kind = values["kind"]
     except (KeyError, TypeError, json.JSONDecodeError):
         raise UserError(f"{path}: lacks the network's settings (metadata {METADATA!r}); not a checkpoint.") from None
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise UserError(f"{path}: a network of kind {kind!r} is unknown; known are {sorted(KINDS)}.")
     try:
         return KINDS[kind][0].model_validate(values)

@@ -4,6 +4,7 @@ Every figure comes from the files of the study that made the network; nothing is
 description and the notes given to `write`.
 """
 
+import os
 import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -138,11 +139,11 @@ def _data(evidence: Evidence) -> str:
 
 def _recipe(evidence: Evidence) -> str:
     settings = evidence.settings
+    config = Path(os.path.relpath(evidence.config)).as_posix()
     chosen = {"mix": settings.get("mix", {}), "models": lineage(settings, evidence.model)}
     text = [
         "## Recipe",
-        f"From [{evidence.config.name}](../../config/{evidence.config.name}); what it leaves out is the default of "
-        "`src/ndns/config.py`.",
+        f"From [{evidence.config.name}](../../{config}); what it leaves out is the default of `src/ndns/config.py`.",
     ]
     text.append("```yaml\n" + yaml.safe_dump(chosen, sort_keys=False, allow_unicode=True).rstrip() + "\n```")
     if evidence.history:
@@ -155,7 +156,7 @@ def _recipe(evidence: Evidence) -> str:
     roots = {"corpus_root": settings.get("corpus", {}).get("kind") == "folder", "more_root": bool(settings.get("more"))}
     given = "".join(f" {root}=FOLDER" for root, needed in roots.items() if needed)
     folders = f" --config{given}" if given else ""
-    text.append(f"    snakemake {program} --cores 2 --configfile config/{evidence.config.name}{folders}")
+    text.append(f"    snakemake {program} --cores 2 --configfile {config}{folders}")
     return "\n\n".join(text)
 
 
