@@ -13,7 +13,7 @@ from ndns.verify.claims import Claims, load_claims, schema
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CLAIMS = REPOSITORY / "config" / "claims.yaml"
-RUNS = {"trained": ["sdnn-seed1"], "imported": ["intel_sdnn"], "peer": ["gtcrn"]}
+RUNS = {"trained": ["sdnn-seed1"], "imported": ["intel_sdnn"], "peer": ["gtcrn"], "cleaned": ["washed"]}
 
 
 def outputs():
@@ -23,6 +23,7 @@ def outputs():
         for block in re.findall(r"^    output:\n(.*?)^    \w+:", file.read_text(), re.MULTILINE | re.DOTALL):
             for path in re.findall(r'f"(\{(?:RESULTS|CORPUS)\}[^"]*)"', block):
                 path = path.replace("{RESULTS}", "results/smoke").replace("{CORPUS}", "data/synthetic")
+                path = path.replace("{{more}}", "washed")
                 for split in ("train", "val"):
                     for run in ("noisy", *(run for runs in RUNS.values() for run in runs)):
                         found.add(path.replace("{{split}}", split).replace("{{run}}", run))
@@ -44,6 +45,9 @@ def test_levels_are_what_the_design_says():
         "results/smoke/mix/plan.csv": ("bytes", "bytes"),
         "results/smoke/mix/val.csv": ("bytes", "bytes"),
         "data/synthetic/audio.tar": ("content", "content"),
+        "data/synthetic/more/further/manifest.csv": ("bytes", "bytes"),
+        "data/synthetic/more/washed/manifest.csv": ("schema", "bytes"),
+        "data/synthetic/more/washed/audio.tar": ("tolerance", "content"),
         "results/smoke/train/sdnn-seed1/checkpoint.safetensors": ("band", "bytes"),
         "results/smoke/train/sdnn-seed1/history.csv": ("band", "bytes"),
         "results/smoke/quantize/sdnn-seed1/program.net": ("bytes", "bytes"),

@@ -31,7 +31,8 @@ class Claim(Section):
     """One kind of artifact."""
 
     artifact: str = Field(
-        description="pattern: * within a name, ** over folders; {trained}, {imported}, {peer} are the study's runs"
+        description="pattern: * within a name, ** over folders; {trained}, {imported}, {peer} are the study's runs, "
+        "{cleaned} its corpora of that kind"
     )
     level: Level = Field(description="what must be reached where environments differ")
     same_environment: Level | None = Field(
@@ -90,7 +91,7 @@ class Claims(Section):
 
         Args:
             path: relative to the checkout, `/` as separator.
-            runs: names of `trained`, `imported` and `peer` runs of the study.
+            runs: names of `trained`, `imported` and `peer` runs and of `cleaned` corpora of the study.
 
         Raises:
             UserError: none does.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from ndns.config import CleanedCorpus
 from ndns.environment import environment_fingerprint
 from ndns.errors import UserError
 from ndns.verify.band import band_problem, recorded_values
@@ -80,7 +81,8 @@ class Inquiry:
     def runs(self) -> dict[str, list[str]]:
         """Names of the study's runs for patterns of claims."""
         plan = self.plan
-        return {"trained": [*plan.trained], "imported": [*plan.imported], "peer": [*plan.peers]}
+        runs = {"trained": plan.trained, "imported": plan.imported, "peer": plan.peers}
+        return {kind: [*names] for kind, names in runs.items()} | {"cleaned": plan.kinds(CleanedCorpus)}
 
 
 def verify(inquiry: Inquiry, verification: Verification, say: Callable[[str], None]) -> None:
