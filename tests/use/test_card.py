@@ -137,9 +137,10 @@ def test_recordings_that_neither_the_network_nor_its_parent_heard_are_not_listed
 
 
 def test_cleaned_speech_is_told_and_counted_once(study):
-    before = re.search(r"Trained on \d+ minutes of speech", write())[0]
+    before = re.search(r"Trained on \d+ minutes of speech", original := write())[0]
+    assert " more_root=FOLDER\n" in original
     head = CONFIG.replace("more:", "more:\n  - {kind: cleaned, name: washed, by: gate}", 1)
-    text = head.replace("models:", "models:\n  gate: {peer: noisereduce}", 1)
+    text = head.replace("models:", "models:\n  gate: {peer: gtcrn, weights: gtcrn.onnx}", 1)
     write_text("config/tiny.yaml", text)
     manifest(
         Path("data/small/more/washed/manifest.csv"), [("audio.tar/a.flac", "speech", "a", "train", 600, "MIT", "ok")]
@@ -148,6 +149,7 @@ def test_cleaned_speech_is_told_and_counted_once(study):
     assert "| washed: speech, train (small, cleaned by gate) | 1 | 1 | 10.0 | MIT (1) |" in card
     assert "- `washed`: speech of `small`, cleaned by `gate`.\n" in card
     assert before in card
+    assert " more_root=FOLDER weights_root=FOLDER\n" in card, "what cleans has weights"
 
 
 def test_authors_are_named_where_a_table_names_them(study):

@@ -154,6 +154,8 @@ def _recipe(evidence: Evidence) -> str:
         )
     program = f"results/{evidence.study}/quantize/{evidence.run}/program.net"
     roots = {"corpus_root": settings.get("corpus", {}).get("kind") == "folder", "more_root": bool(settings.get("more"))}
+    cleaners = [settings["models"][corpus.made_by] for corpus in evidence.corpora if corpus.made_by]
+    roots["weights_root"] = any("weights" in cleaner for cleaner in cleaners)
     given = "".join(f" {root}=FOLDER" for root, needed in roots.items() if needed)
     folders = f" --config{given}" if given else ""
     text.append(f"    snakemake {program} --cores 2 --configfile {config}{folders}")
