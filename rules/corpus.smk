@@ -38,12 +38,12 @@ rule corpus_more:
     output:
         manifest=f"{CORPUS}/more/{{more}}/manifest.csv",
         summary=f"{CORPUS}/more/{{more}}/manifest.json",
-    wildcard_constraints:
-        more=one_of(PLAN.kinds(FolderCorpus)),
     log:
         f"logs/{STUDY.study}/corpus_more_{{more}}.log",
     benchmark:
         f"benchmarks/{STUDY.study}/corpus_more_{{more}}.tsv"
+    wildcard_constraints:
+        more=one_of(PLAN.kinds(FolderCorpus)),
     conda:
         "../envs/ndns.yaml"
     threads: 2
