@@ -158,8 +158,8 @@ def blend(samples: np.ndarray, denoised: np.ndarray, keep: float, pauses_db: flo
     >>> blend(np.ones(4), np.full(4, 0.5), keep=0.5, pauses_db=0.0)
     array([1., 1., 1., 1.])
     """
-    power = float(denoised @ denoised)
-    fitted = denoised * (float(samples @ denoised) / power) if power > 0 else denoised
+    power = np.sum(denoised * denoised)  # not `@`, whose sums depend on the number of threads
+    fitted = denoised * (np.sum(samples * denoised) / power) if power > 0 else denoised
     return (fitted + keep * (samples - fitted)) * _factors(samples, fitted, 10 ** (pauses_db / 20))
 
 
