@@ -16,13 +16,12 @@ from ndns.audio.shards import SUFFIX, write_shard
 from ndns.config import CleanedCorpus
 from ndns.config import Peer as Settings
 from ndns.errors import UserError
-from ndns.files import sha256_bytes, sha256_file
-from ndns.fingerprint import fingerprint
+from ndns.files import sha256_bytes
 from ndns.journal import Journal
 from ndns.mixing import manifest
 from ndns.mixing.corpus import manifest_root, read_corpus
 from ndns.peer.base import Clip, Peer
-from ndns.peer.run import one_core, peer_of
+from ndns.peer.run import one_core, peer_of, stamp_of
 from ndns.pool import each
 
 ARCHIVE, PARTS = "audio.tar", ".parts"
@@ -74,8 +73,7 @@ def clean(settings: CleanedCorpus, by: Settings, corpus: Path, study: Path, out:
         raise UserError(f"{corpus}: has no speech for train to clean; add some.")
     one_core()
     known = peer_of(by).facts.known
-    weights = sha256_file(by.weights) if by.weights else ""
-    how = f"{settings.keep!r} {settings.pauses_db!r} {by.model_dump_json()} {weights} {fingerprint('peer')}"
+    how = f"{settings.keep!r} {settings.pauses_db!r} {stamp_of(by)}"
     keys = {row.path: sha256_bytes(f"{row.sha256} {how}".encode()) for row in sources}
     parts, done = out / PARTS, {}
     with Journal(parts / "journal.jsonl", set(keys) if known else set()) as journal:

@@ -68,7 +68,7 @@ def run_peer(settings: Settings, manifest: Path, folder: Path, cost: Path) -> No
         if not name or Path(name).name != name or name.startswith(".") or counts[name] > 1:
             raise UserError(f"{manifest}: the clip {name!r} occurs twice or is not a plain name.")
     one_core()
-    peer, stamp = peer_of(settings), _stamp(settings)
+    peer, stamp = peer_of(settings), stamp_of(settings)
     done = [
         _clip(peer, row, manifest.parent, folder, stamp)
         for row in track(rows, "peer", console=Console(stderr=True), disable=not Console(stderr=True).is_terminal)
@@ -100,7 +100,7 @@ def _cpu_s() -> float:
     return time.process_time() + children.ru_utime + children.ru_stime
 
 
-def _stamp(settings: Settings) -> str:
+def stamp_of(settings: Settings) -> str:
     """Return settings, code and weights, on which the clips of a peer depend beside the mixtures."""
     weights = sha256_file(settings.weights) if settings.weights else ""
     return f"{settings.model_dump_json()} {fingerprint('peer')} {weights}"
