@@ -150,6 +150,8 @@ def test_cleaned_speech_is_told_and_counted_once(study):
     assert "- `washed`: speech of `small`, cleaned by `gate`.\n" in card
     assert before in card
     assert " more_root=FOLDER weights_root=FOLDER\n" in card, "what cleans has weights"
+    write_text("config/tiny.yaml", text.replace("name: washed", "name: small"))
+    assert "| small: speech, train | 1 |" in write(), "the study's own corpus, whatever a further one is called"
 
 
 def test_authors_are_named_where_a_table_names_them(study):

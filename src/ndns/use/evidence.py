@@ -187,7 +187,7 @@ def _corpora(data: Path, settings: dict[str, Any], model: str, tables: list[Path
         rows = read_csv(path / "manifest.csv", ["path", "kind", "label", "split", "seconds", "licence", "status"])
         rows = [row for row in rows if row["status"] == "ok"]
         named = {(row["licence"], known[row["path"]]) for row in rows if row["path"] in known}
-        section = sections.get(path.name, {})
+        section = {} if path == folder else sections[path.name]
         of = (section.get("of") or folder.name) if section.get("kind") == "cleaned" else None
         found.append(Corpus(path.name, rows, sorted(named), of, section.get("by")))
     return found
