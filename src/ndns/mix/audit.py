@@ -12,8 +12,9 @@ from ndns.audio.io import RATE
 from ndns.errors import UserError
 from ndns.files import read_csv
 from ndns.mix.workers import run_all, track
-from ndns.mixing.corpus import KINDS, SPLITS, manifest_root
+from ndns.mixing.corpus import manifest_root
 from ndns.mixing.draw import SILENCE, Clip, Segment
+from ndns.mixing.manifest import KINDS, SPLITS
 from ndns.mixing.plan import COLUMNS, RELEASED_COLUMNS, parse_clip
 from ndns.mixing.released_clip import ReleasedClip, join, parse_released
 from ndns.mixing.released_mix import Label, mix_released

@@ -6,8 +6,9 @@ from pathlib import Path
 from ndns.config import Mix
 from ndns.errors import UserError
 from ndns.files import write_csv
-from ndns.mixing.corpus import SPLITS, Corpus, Pool
+from ndns.mixing.corpus import Corpus, Pool
 from ndns.mixing.draw import Clip, draw_noise, draw_speech, generator, length
+from ndns.mixing.manifest import SPLITS
 from ndns.mixing.plan import columns
 from ndns.mixing.speech import Draw, drawing
 

@@ -14,8 +14,9 @@ from ndns.files import read_csv, sha256_bytes, write_csv
 from ndns.mix.released import Draw, Settings, draw
 from ndns.mix.released_facts import Facts, Index
 from ndns.mix.workers import run_all, track
-from ndns.mixing.corpus import KINDS, SPLITS, manifest_root
+from ndns.mixing.corpus import manifest_root
 from ndns.mixing.draw import SILENCE, Clip
+from ndns.mixing.manifest import KINDS, SPLITS
 from ndns.mixing.plan import RELEASED_COLUMNS
 from ndns.mixing.released_clip import ReleasedClip, folder_of, join
 from ndns.mixing.released_mix import Label, mix_released

@@ -13,7 +13,7 @@ from ndns.errors import UserError
 from ndns.files import read_csv, write_csv
 from ndns.mix.workers import run_all, track
 from ndns.mixing.clips import CONDITIONS, GIVEN, RELEASED, STREAMS, PlanClips
-from ndns.mixing.corpus import SPLITS
+from ndns.mixing.manifest import SPLITS
 from ndns.processes import keep_freed_memory
 
 HASHES = [f"{stream}_sha256" for stream in STREAMS]

@@ -9,11 +9,8 @@ from typing import NamedTuple
 from ndns.audio.io import RATE
 from ndns.errors import UserError
 from ndns.files import read_columns
+from ndns.mixing.manifest import KINDS, OK, SPLITS
 
-SPLITS = ("train", "val")
-"""The index of a split is its number in a clip's seed."""
-
-KINDS = ("speech", "noise")
 BESIDE = ("speak", "cleaned")
 """Kinds of corpora whose recordings the pipeline makes."""
 
@@ -100,9 +97,9 @@ def read_recordings(manifest: Path, split: str, paths: set[str]) -> dict[str, Re
     """
     found, hidden = [], set()
     for cells in read_columns(manifest, list(_Row._fields)):
-        if cells[_STATUS] == "ok" and cells[_SPLIT] == split and cells[_PATH] in paths:
+        if cells[_STATUS] == OK and cells[_SPLIT] == split and cells[_PATH] in paths:
             found.append(_Row._make(cells))
-        elif cells[_STATUS] == "ok" and cells[_SPLIT] == "val":
+        elif cells[_STATUS] == OK and cells[_SPLIT] == "val":
             hidden.add(cells[_SHA256])
     return {row.path: _recording(row, manifest) for row in found if row.sha256 not in hidden or split == "val"}
 
@@ -123,7 +120,7 @@ _PATH, _SPLIT, _SHA256, _STATUS = (_Row._fields.index(name) for name in ("path",
 
 def _usable(manifest: Path) -> list[_Row]:
     rows = map(_Row._make, read_columns(manifest, list(_Row._fields)))
-    return [row for row in rows if row.status == "ok"]
+    return [row for row in rows if row.status == OK]
 
 
 def _recording(row: _Row, manifest: Path) -> Recording:

@@ -10,6 +10,7 @@ from ndns.files import read_csv, write_csv, write_json
 OK = "ok"
 BAD = ("corrupt", "empty", "silent", "clipped", "nan", "dead_channel")
 SPLITS = ("train", "val")
+"""The index of a split is its number in a clip's seed."""
 KINDS = ("speech", "noise")
 
 

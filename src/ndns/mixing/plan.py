@@ -5,8 +5,8 @@ from pathlib import Path
 from ndns.config import Mix
 from ndns.errors import UserError
 from ndns.files import read_csv
-from ndns.mixing.corpus import SPLITS
 from ndns.mixing.draw import Clip, Segment, parse_segments
+from ndns.mixing.manifest import SPLITS
 
 COLUMNS = ["clip", "split", "seed", "seconds", "snr_db", "level_dbfs", "speech", "noise", "noise_label"]
 RELEASED_COLUMNS = [*COLUMNS, "drawn_level", "true_snr_db", "active_snr_db", "name", "sources"]

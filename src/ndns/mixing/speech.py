@@ -14,8 +14,8 @@ import numpy as np
 from ndns.audio.io import RATE, SUFFIXES, read
 from ndns.config import Mix
 from ndns.errors import UserError
-from ndns.mixing.corpus import SPLITS
 from ndns.mixing.draw import Clip, generator, length
+from ndns.mixing.manifest import SPLITS
 
 ROOMS = 999
 """Key of the generator that shares rooms out between the splits; no split has this number."""

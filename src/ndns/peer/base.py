@@ -69,6 +69,18 @@ class Peer(Protocol):
         ...
 
 
+def finite(samples: np.ndarray, peer: Peer, name: str) -> np.ndarray:
+    """Return what a peer made of the recording `name`, float64.
+
+    Raises:
+        UserError: a sample is NaN or infinite.
+    """
+    samples = np.asarray(samples, np.float64)
+    if not np.isfinite(samples).all():
+        raise UserError(f"peer {type(peer).__name__}: gave NaN or infinite samples for {name}; mend it.")
+    return samples
+
+
 def advanced(output: np.ndarray, delay: int, samples: int) -> np.ndarray:
     """Remove `delay` samples from the start and return `samples`; what is missing at the end is silence.
 

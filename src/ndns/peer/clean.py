@@ -20,7 +20,7 @@ from ndns.files import sha256_bytes
 from ndns.journal import Journal
 from ndns.mixing import manifest
 from ndns.mixing.corpus import manifest_root, read_corpus
-from ndns.peer.base import Clip, Peer
+from ndns.peer.base import Clip, Peer, finite
 from ndns.peer.run import one_core, peer_of, stamp_of
 from ndns.pool import each
 
@@ -122,11 +122,9 @@ def _cleaned(row: manifest.Recording, result: dict) -> manifest.Recording:
 
 def _clean(settings: str, keep: float, pauses_db: float, root: Path, parts: Path, path: str) -> dict:
     samples = read(root / path).astype(np.float64)
-    denoised, _ = _peer(settings).denoise(Clip(path, samples, root / path))
-    denoised = np.asarray(denoised, np.float64)
-    if not np.isfinite(denoised).all():
-        raise UserError(f"{root / path}: its denoiser gave NaN or infinite samples; mend it.")
-    pcm = limit_to_pcm16(blend(samples, denoised, keep, pauses_db))[0]
+    peer = _peer(settings)
+    denoised, _ = peer.denoise(Clip(path, samples, root / path))
+    pcm = limit_to_pcm16(blend(samples, finite(denoised, peer, path), keep, pauses_db))[0]
     write_pcm16(parts / _name(path), pcm)
     kept = pcm / 32768
     taken = float(np.sum((samples - kept) ** 2))

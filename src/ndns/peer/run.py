@@ -20,7 +20,7 @@ from ndns.errors import UserError
 from ndns.files import read_csv, sha256_bytes, sha256_file, write_csv, write_json
 from ndns.fingerprint import fingerprint
 from ndns.metrics import latency
-from ndns.peer.base import Clip, Peer
+from ndns.peer.base import Clip, Peer, finite
 
 COLUMNS = ["clip", "denoised", "sha256", "removed_delay_samples"]
 PEERS = {
@@ -118,9 +118,7 @@ def _clip(peer: Peer, row: Mapping[str, str], root: Path, folder: Path, stamp: s
     start = _cpu_s()
     denoised, operations = peer.denoise(Clip(row["clip"], pcm / 32768, root / row["clean"]))
     took = _cpu_s() - start
-    if not np.isfinite(denoised).all():
-        raise UserError(f"peer {type(peer).__name__}: gave NaN or infinite samples for {row['clip']}; mend it.")
-    samples, limited = limit_to_pcm16(denoised)
+    samples, limited = limit_to_pcm16(finite(denoised, peer, row["clip"]))
     write_pcm16(sound, samples)
     made = {
         "stamp": stamp,
