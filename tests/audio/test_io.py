@@ -59,6 +59,13 @@ def test_any_rate_and_stereo_become_16_khz_mono(tmp_path, rate):
     assert np.abs(samples[inner] - expected[inner]).max() < 1e-3
 
 
+@pytest.mark.parametrize("rate", [1, 999, 1_000_001])
+def test_a_rate_that_no_recording_has_is_refused(tmp_path, rate):
+    soundfile.write(tmp_path / "x.wav", np.zeros(50), rate)
+    with pytest.raises(UserError, match=rf"x\.wav: its header says {rate} Hz; expected 1000 to 1000000; mend"):
+        io.read(tmp_path / "x.wav")
+
+
 @given(st.floats(-1, 32767 / 32768))
 def test_pcm16_is_within_half_a_step(value):
     assert abs(int(io.to_pcm16(np.array([value]))[0]) / 32768 - value) <= 0.5 / 32768

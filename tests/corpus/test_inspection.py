@@ -119,6 +119,13 @@ def test_empty_files_and_empty_sounds(tmp_path):
     assert inspect(tmp_path / "b.wav", SHARE).status == "empty"
 
 
+@pytest.mark.parametrize("rate", [3, 1_000_001])
+def test_a_rate_that_no_recording_has_is_corrupt(tmp_path, rate):
+    found = inspect(write(tmp_path / "a.wav", NOISE, rate), SHARE)
+    assert (found.status, found.reason) == ("corrupt", f"its header says {rate} Hz")
+    assert found.rate == rate
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_not_a_number(tmp_path, value):
     samples = NOISE.copy()

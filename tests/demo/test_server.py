@@ -187,6 +187,12 @@ def test_a_file_that_is_cut_short_gets_a_sentence(server, recording):
     refused(server, buffer.getvalue()[:8000], 422, "a.wav: ends after 7956 of 16000 bytes of samples")
 
 
+def test_a_rate_that_no_recording_has_gets_a_sentence(server):
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.zeros(30), 3, format="WAV")
+    refused(server, buffer.getvalue(), 422, "a.wav: its header says 3 Hz; expected 1000 to 1000000")
+
+
 def test_a_recording_of_less_than_a_sample_gets_a_sentence(server):
     buffer = io.BytesIO()
     soundfile.write(buffer, np.zeros(1), 48_000, format="WAV")

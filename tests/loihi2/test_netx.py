@@ -80,7 +80,16 @@ def test_every_program_that_can_be_written_can_be_read(tmp_path, weight, vth):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"mask_delay": 9}, {"mask_delay": -1}, {"input_exp": 17}, {"output_exp": 2.5}, {"offset": np.nan}]
+    "settings",
+    [
+        {"mask_delay": 9},
+        {"mask_delay": -1},
+        {"input_exp": 17},
+        {"output_exp": 2.5},
+        {"offset": np.nan},
+        {"offset": 1e308},
+        {"offset": -(2.0**24)},
+    ],
 )
 def test_settings_that_no_file_may_have_are_refused_at_once(settings):
     with pytest.raises(UserError, match=f"the program's {next(iter(settings))} "):

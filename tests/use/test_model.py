@@ -127,7 +127,8 @@ def test_what_is_no_audio_is_refused(small):
         (np.zeros(5), 22050.5, "rate 22050.5"),
         (np.zeros((5, 0)), 16000, "0 channels"),
         (np.zeros(5), "16000", "rate '16000'"),
-        (np.zeros(5), 999_999_999_999, "rate 999999999999: give whole Hz, 1 to 1000000"),
+        (np.zeros(5), 999_999_999_999, "rate 999999999999: give whole Hz, 1000 to 1000000"),
+        (np.zeros(5), 999, "rate 999: give"),
         (np.zeros((1, 80_000)), 16000, r"shape \(1, 80000\): channels come last, .* give audio.T"),
         (np.zeros((2, 65), np.int16), 16000, "give audio.T"),
     ):

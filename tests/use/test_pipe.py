@@ -204,6 +204,7 @@ def test_a_disk_that_is_full_is_told_of_standard_output():
         (["--format", "s8"], "--format: 's8' is not one of s16, s32, f32"),
         (["in.wav", "out.wav"], "--stream reads standard input"),
         (["--rate", "999999999999"], "less than or equal to 1000000"),
+        (["--rate", "3"], "greater than or equal to 1000"),
     ],
 )
 def test_wrong_options_end_with_a_sentence(options, sentence):

@@ -18,6 +18,8 @@ from ndns.errors import UserError
 from ndns.files import atomic_path, sha256_bytes
 
 RATE = 16_000
+LEAST_RATE, MOST_RATE = 1_000, 1_000_000
+"""Hz; what a header says beyond is damage. Blocks and resampling filters grow with the rate."""
 LOUDEST = 8.0
 """Resampling and float files may pass full scale a little; beyond this the file is not scaled to 1."""
 SUFFIXES = (".wav", ".flac", ".ogg")
@@ -44,8 +46,8 @@ def info(path: str | Path) -> AudioInfo:
     """Read a recording's header.
 
     Raises:
-        UserError: the file is missing, is not audio that libsndfile reads, ends before its header says, or leaves its
-            length open.
+        UserError: the file is missing, is not audio that libsndfile reads, ends before its header says, leaves its
+            length open, or says a rate that no recording has.
     """
     return _info(path, shards.source(Path(path)))
 
@@ -60,8 +62,17 @@ def _info(path: str | Path, source: Path | io.BytesIO) -> AudioInfo:
             f"{path}: its header does not say how long it is, as of FLAC that was written into a pipe; convert it into "
             "another file, e.g. with ffmpeg or flac."
         )
+    check_rate(path, header.samplerate)
     check_whole(path, source)
     return AudioInfo(header.frames, header.samplerate, header.channels, header.subtype == "PCM_16")
+
+
+def check_rate(path: str | Path, rate: int) -> None:
+    """Raise a UserError that names `path` where no recording has the rate, Hz, that its header says."""
+    if not LEAST_RATE <= rate <= MOST_RATE:
+        raise UserError(
+            f"{path}: its header says {rate} Hz; expected {LEAST_RATE} to {MOST_RATE}; mend the header or remove it."
+        )
 
 
 def check_whole(path: str | Path, source: Path | io.BytesIO) -> None:

@@ -12,7 +12,7 @@ import soundfile
 
 from ndns.audio import ogg
 from ndns.audio.header import promised
-from ndns.audio.io import ENDLESS, limit_to_pcm16, to_mono
+from ndns.audio.io import ENDLESS, LEAST_RATE, MOST_RATE, limit_to_pcm16, to_mono
 from ndns.mixing.manifest import OK
 
 BLOCK = 1 << 18
@@ -62,6 +62,8 @@ def _judge(sound: soundfile.SoundFile, clipped_share: float) -> Finding:
     size = {"rate": sound.samplerate, "channels": sound.channels}
     if sound.frames == ENDLESS:
         return Finding("corrupt", "its header does not say how long it is; convert it into another file", **size)
+    if not LEAST_RATE <= sound.samplerate <= MOST_RATE:
+        return Finding("corrupt", f"its header says {sound.samplerate} Hz", **size)
     stream = _Statistics(sound.channels, full_scale=FULL_SCALE.get(sound.subtype, 32767))
     while len(block := sound.read(BLOCK, dtype="float32", always_2d=True)):
         stream.add(block)

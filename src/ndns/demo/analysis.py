@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import soundfile
 
-from ndns.audio.io import RATE, check_scale, check_whole, encode_pcm16, limit_to_pcm16, resample, to_mono
+from ndns.audio.io import RATE, check_rate, check_scale, check_whole, encode_pcm16, limit_to_pcm16, resample, to_mono
 from ndns.audio.spectrogram import LOWEST_DB, ROWS, binned, decibels
 from ndns.errors import UserError
 from ndns.loihi2 import scenarios, timing
@@ -59,6 +59,7 @@ def read_recording(data: bytes, name: str) -> Recording:
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             frames, rate = file.frames, file.samplerate
+            check_rate(name, rate)
             wanted = int(min(frames, MOST_SECONDS * rate, MOST_SAMPLES // file.channels))
             samples = file.read(wanted, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError):

@@ -88,8 +88,10 @@ class Program:
             value = getattr(self, key)
             if type(value) is not int or not 0 <= value <= high:  # a bool is no number of frames
                 raise UserError(f"the program's {key} must be an integer from 0 to {high}, got {value!r}.")
-        if not np.isfinite(self.offset):
-            raise UserError(f"the program's offset is {self.offset}; it must be finite.")
+        if not abs(self.offset) * 2**self.input_exp < 2**30:  # nor is it NaN
+            raise UserError(
+                f"the program's offset is {self.offset}; in steps of 2**-{self.input_exp} it must stay below 2**30."
+            )
         if self.mask_kind not in MASKS:
             raise UserError(f"the program's mask {self.mask_kind!r} is not one of {', '.join(MASKS)}.")
         if self.level not in LEVELS:

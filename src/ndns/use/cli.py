@@ -38,7 +38,7 @@ def denoise_command(
     stream: Annotated[
         bool, typer.Option("--stream", help="raw PCM from standard input to standard output, in real time")
     ] = False,
-    rate: Annotated[int | None, typer.Option(min=1, max=1_000_000, help="of --stream, Hz; default: 16000")] = None,
+    rate: Annotated[int | None, typer.Option(min=1_000, max=1_000_000, help="of --stream, Hz; default: 16000")] = None,
     channels: Annotated[int | None, typer.Option(min=1, max=1024, help="of --stream, interleaved; default: 1")] = None,
     form: Annotated[
         str | None, typer.Option("--format", help="of --stream, little endian: s16, s32 or f32; default: s16")

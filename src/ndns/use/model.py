@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 
-from ndns.audio.io import RATE, check_scale
+from ndns.audio.io import LEAST_RATE, MOST_RATE, RATE, check_scale
 from ndns.errors import UserError
 from ndns.loihi2.denoiser import framing
 from ndns.loihi2.program import Program
@@ -13,8 +13,6 @@ from ndns.use import registry
 from ndns.use.lane import Lane
 
 BLOCK_SECONDS = 2.0
-MOST_RATE = 1_000_000
-"""Hz; blocks and resampling filters grow with the rate."""
 MOST_CHANNELS = 64
 """More, and more than samples, are samples."""
 INTEGERS = {np.dtype(np.int16): 16, np.dtype(np.int32): 32}
@@ -95,8 +93,8 @@ class Model:
             [-1, 1). Networks hear 16 kHz: nothing above 8 kHz is kept.
 
         Raises:
-            UserError: another type or shape, channels first, NaN, floats scaled like integers, or a rate below 1 or
-                above `MOST_RATE`.
+            UserError: another type or shape, channels first, NaN, floats scaled like integers, or a rate below
+                `LEAST_RATE` or above `MOST_RATE`.
 
         >>> import ndns, numpy as np
         >>> pcm = np.zeros(16000, np.int16)
@@ -129,7 +127,7 @@ class Model:
             channels: none for samples `(n,)`, a number for `(n, channels)`.
 
         Raises:
-            UserError: a rate below 1 or above `MOST_RATE`, or a number of channels below 1.
+            UserError: a rate below `LEAST_RATE` or above `MOST_RATE`, or a number of channels below 1.
 
         >>> import ndns, numpy as np
         >>> model = ndns.load("s5-sparse")
@@ -152,8 +150,8 @@ class Stream:
 
     def __init__(self, model: Model, rate: int = RATE, channels: int | None = None) -> None:
         """Start from silence; arguments as `Model.stream`."""
-        if isinstance(rate, str) or rate != int(rate) or not 1 <= rate <= MOST_RATE:
-            raise UserError(f"rate {rate!r}: give whole Hz, 1 to {MOST_RATE}.")
+        if isinstance(rate, str) or rate != int(rate) or not LEAST_RATE <= rate <= MOST_RATE:
+            raise UserError(f"rate {rate!r}: give whole Hz, {LEAST_RATE} to {MOST_RATE}.")
         if channels is not None and channels < 1:
             raise UserError(f"{channels} channels: give at least 1, or none for samples (n,).")
         self.rate, self.channels = int(rate), channels

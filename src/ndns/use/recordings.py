@@ -17,7 +17,7 @@ from ndns.audio.io import check_pages, check_scale, info
 from ndns.audio.names import hidden
 from ndns.errors import UserError
 from ndns.files import atomic_path
-from ndns.use.model import BLOCK_SECONDS, MOST_RATE, Model, to_integers
+from ndns.use.model import BLOCK_SECONDS, Model, to_integers
 
 READABLE = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".w64", ".rf64", ".caf", ".au")
 FORMATS = {".wav": "WAV", ".flac": "FLAC"}
@@ -124,8 +124,6 @@ def denoise_file(model: Model, source: Path, target: Path, report: Report = lamb
     header = info(source)
     check_output(source, target)
     check_pages(source, source)
-    if header.rate > MOST_RATE:
-        raise UserError(f"{source}: its header says {header.rate} Hz, above {MOST_RATE}; mend or remove it.")
     if header.frames == 0 and target.suffix.lower() == ".flac":
         raise UserError(f"{source}: holds no samples, which .flac cannot say; remove it or choose .wav.")
     stream = model.stream(header.rate, header.channels)
