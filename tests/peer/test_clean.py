@@ -217,7 +217,7 @@ def test_what_comes_out_silent_is_left_out_of_training(corpus, tmp_path):
 @pytest.mark.parametrize(
     ("name", "code", "said"),
     [
-        ("broken_nan", "return samples * float('nan')", "gave NaN or infinite samples for .*; mend it"),
+        ("broken_nan", "return samples * float('nan')", r"gave NaN or infinite samples for \S+/in/\S+\.\w+; mend it\."),
         ("broken_short", "return samples[:10]", "gave 10 samples for"),
         ("broken_zero", "return 1 / 0", "ZeroDivisionError"),
     ],

@@ -54,7 +54,8 @@ def read_recording(data: bytes, name: str) -> Recording:
     """Decode the beginning of a file's bytes: at most `MOST_SECONDS`, channel mean, 16 kHz.
 
     Raises:
-        UserError: not audio, no samples, cut short, NaN, or floats scaled like integers; names the file.
+        UserError: not audio, no samples, cut short, NaN, floats scaled like integers, or a rate that no recording has;
+            names the file.
     """
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
@@ -72,10 +73,7 @@ def read_recording(data: bytes, name: str) -> Recording:
     if not np.isfinite(samples).all():
         raise UserError(f"{name}: contains NaN or infinite samples; export it again.")
     check_scale(name, samples)
-    try:
-        mono = resample(to_mono(samples).astype(np.float64), rate)
-    except ValueError as error:
-        raise UserError(f"{name}: {rate} Hz cannot be turned into {RATE} Hz ({error}); export it again.") from None
+    mono = resample(to_mono(samples).astype(np.float64), rate)
     if len(mono) == 0:
         raise UserError(f"{name}: is shorter than one sample at {RATE} Hz; choose another file.")
     return Recording(mono, frames / rate)

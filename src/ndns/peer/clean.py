@@ -124,7 +124,7 @@ def _clean(settings: str, keep: float, pauses_db: float, root: Path, parts: Path
     samples = read(root / path).astype(np.float64)
     peer = _peer(settings)
     denoised, _ = peer.denoise(Clip(path, samples, root / path))
-    pcm = limit_to_pcm16(blend(samples, finite(denoised, peer, path), keep, pauses_db))[0]
+    pcm = limit_to_pcm16(blend(samples, finite(denoised, peer, str(root / path)), keep, pauses_db))[0]
     write_pcm16(parts / _name(path), pcm)
     kept = pcm / 32768
     taken = float(np.sum((samples - kept) ** 2))

@@ -111,7 +111,7 @@ class Model:
             raise UserError(f"audio of shape {audio.shape}: channels come last, (samples, channels); give audio.T.")
         stream = self.stream(rate, None if audio.ndim == 1 else audio.shape[1])
         out = np.empty_like(audio)
-        size, done = max(1, int(BLOCK_SECONDS * rate)), 0
+        size, done = int(BLOCK_SECONDS * rate), 0
         for start in range(0, len(audio) + size, size):
             block = audio[start : start + size]
             part = stream.push(to_floats(block)) if len(block) else stream.finish()

@@ -170,7 +170,7 @@ def progress(jobs: list[tuple[Path, Path]]) -> Iterator[Callable[[Path], Report]
 
 def _blocks(recording: soundfile.SoundFile, source: Path, frames: int) -> Iterator[np.ndarray]:
     """Yield blocks `(n, channels)` float64, and an empty one after the last."""
-    size = max(1, int(BLOCK_SECONDS * recording.samplerate))
+    size = int(BLOCK_SECONDS * recording.samplerate)
     done = 0
     while done < frames:
         try:
