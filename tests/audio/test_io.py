@@ -113,6 +113,19 @@ def test_flac_that_was_written_into_a_pipe_is_named(tmp_path):
     assert "does not say how long it is" in found.reason
 
 
+@pytest.mark.parametrize("read", [io.read, io.read_pcm16])
+def test_a_length_that_no_memory_holds_is_named(tmp_path, read):
+    path = tmp_path / "a.flac"
+    io.write_pcm16(path, np.random.default_rng(0).integers(-9000, 9000, 16_000).astype(np.int16))
+    content = bytearray(path.read_bytes())
+    content[21] |= 0x0F  # the 36 bits of STREAMINFO that hold the number of samples
+    content[22:26] = b"\xff\xff\xff\xf0"
+    path.write_bytes(content)
+    assert io.info(path).frames == 2**36 - 16
+    with pytest.raises(UserError, match=r"a\.flac: (its header says 687\d+ samples, which|ends after 16000 of 687)"):
+        read(path)
+
+
 @pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
 @pytest.mark.parametrize("shard", [False, True])
 def test_an_ogg_file_of_two_streams_is_not_read_as_its_first(tmp_path, subtype, shard):

@@ -113,8 +113,8 @@ def read_channels(path: str | Path, start: int = 0, frames: int = -1) -> tuple[n
     """Return `(samples, channels)` float32 as stored and the rate in Hz; no conversion.
 
     Raises:
-        UserError: missing, not audio, broken off in the middle, or not a number somewhere; of Ogg that is read whole,
-            also of several streams or with damaged pages.
+        UserError: missing, not audio, broken off in the middle, longer than memory can hold, or not a number somewhere;
+            of Ogg that is read whole, also of several streams or with damaged pages.
     """
     source = shards.source(Path(path))
     header = _info(path, source)
@@ -122,18 +122,13 @@ def read_channels(path: str | Path, start: int = 0, frames: int = -1) -> tuple[n
         check_pages(path, source)
     # libsndfile takes eight times as long to convert PCM16 itself.
     kind = "int16" if header.pcm16 else "float32"
-    try:
-        samples, rate = soundfile.read(_rewound(source), start=start, frames=frames, dtype=kind, always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise UserError(f"{path}: cannot be decoded ({_reason(error)}); replace or remove it.") from None
-    wanted = header.frames - start if frames < 0 else min(frames, header.frames - start)
-    if len(samples) < wanted:
-        raise UserError(f"{path}: ends after {len(samples)} of {wanted} samples; the file is cut short.")
+    part = {"start": start, "frames": header.frames - start if frames < 0 else min(frames, header.frames - start)}
+    samples = _decoded(path, source, "replace or remove it", **part, dtype=kind, always_2d=True)
     if header.pcm16:
-        return samples * np.float32(2**-15), rate
+        return samples * np.float32(2**-15), header.rate
     if not np.isfinite(samples).all():
         raise UserError(f"{path}: contains NaN or infinite samples; export it again.")
-    return samples, rate
+    return samples, header.rate
 
 
 def to_mono(samples: np.ndarray) -> np.ndarray:
@@ -212,11 +207,7 @@ def read_pcm16(path: str | Path) -> np.ndarray:
     header = _info(path, source)
     if (header.rate, header.channels) != (RATE, 1):
         raise UserError(f"{path}: expected mono {RATE} Hz, found {header.channels} channels at {header.rate} Hz.")
-    try:
-        samples, _ = soundfile.read(_rewound(source), dtype="int16")
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise UserError(f"{path}: cannot be decoded ({_reason(error)}); delete it and run again.") from None
-    return samples
+    return _decoded(path, source, "delete it and run again", frames=header.frames, dtype="int16")
 
 
 def write_pcm16(path: str | Path, pcm: np.ndarray, rate: int = RATE) -> None:
@@ -234,6 +225,18 @@ def encode_pcm16(pcm: np.ndarray, rate: int = RATE, kind: str = "flac") -> bytes
     buffer = io.BytesIO()
     soundfile.write(buffer, pcm, rate, format=kind, subtype="PCM_16")
     return buffer.getvalue()
+
+
+def _decoded(path: str | Path, source: Path | io.BytesIO, mend: str, frames: int, **options) -> np.ndarray:
+    try:
+        samples, _ = soundfile.read(_rewound(source), frames, **options)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise UserError(f"{path}: cannot be decoded ({_reason(error)}); {mend}.") from None
+    except MemoryError:
+        raise UserError(f"{path}: its header says {frames} samples, which memory cannot hold; {mend}.") from None
+    if len(samples) < frames:
+        raise UserError(f"{path}: ends after {len(samples)} of {frames} samples; the file is cut short.")
+    return samples
 
 
 def _rewound(source: Path | io.BytesIO) -> Path | io.BytesIO:
