@@ -209,6 +209,8 @@ def test_effective_weights_of_every_sign_mode():
         (lambda: CubaLIF(2, vth=1.5), "vth"),
         (lambda: CubaLIF(2, vth=1, reset_interval=0), "reset_interval"),
         (lambda: CubaLIF(2, vth=1, recurrent=np.zeros((2, 3), int)), "recurrent"),
+        (lambda: CubaLIF(1, vth=1, recurrent=np.array([[1 << 32]])), "recurrent"),
+        (lambda: CubaLIF(1, vth=1, recurrent=np.ones((1, 1), int), recurrent_exp=64), "recurrent_exp"),
         (lambda: RF(2, 5000, 0, 1), "cos_decay"),
         (lambda: RF(2, 0, 0, 1, decay_bits=0), "decay_bits"),
         (lambda: RFZero(2, 40000, 0), "lct"),

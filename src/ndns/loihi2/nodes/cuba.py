@@ -44,8 +44,9 @@ class CubaLIF:
         reset_interval: `u` and `v` are zeroed before every so many steps; none for never.
         reset_offset: lava's step number (from 1) modulo `reset_interval` at which that happens.
         refractory_period: steps after a spike in which `v` is held; 0 for none.
-        recurrent: integer weights `(size, size)`, target first, as the synapse applies them; none for no recurrence.
-        recurrent_exp: binary exponent of `recurrent`; a negative one floors.
+        recurrent: integer weights `(size, size)`, target first, as the synapse applies them, -256 to 255; none for no
+            recurrence.
+        recurrent_exp: binary exponent of `recurrent`, -31 to 31; a negative one floors.
 
     All but `size`, `reset_*`, `refractory_period` and `recurrent*` are a number or an array `(size,)`.
 
@@ -80,7 +81,13 @@ class CubaLIF:
             weight = np.asarray(self.recurrent)
             if weight.shape != (self.size, self.size) or weight.dtype.kind not in "iu":
                 raise UserError(f"CubaLIF: recurrent must be integers {(self.size, self.size)}, got {weight.shape}.")
+            if weight.size and (weight.min() < -256 or weight.max() > 255):
+                raise UserError(
+                    f"CubaLIF: recurrent must be within -256 and 255, got {weight.min()} to {weight.max()}."
+                )
             object.__setattr__(self, "recurrent", np.ascontiguousarray(weight, np.int32))
+        if not -31 <= self.recurrent_exp <= 31:
+            raise UserError(f"CubaLIF: recurrent_exp must be within -31 and 31, got {self.recurrent_exp}.")
 
     @property
     def shape_in(self) -> int:
