@@ -281,6 +281,15 @@ def test_a_block_gives_a_stream_the_integers_of_the_whole_clip(seed, relu, gate_
 
 
 @pytest.mark.parametrize("steps", [1, 20])
+def test_a_sum_far_beyond_its_width_saturates_and_is_counted(steps):
+    layer = Affine(np.full((1, 600), 127), x_exp=6, w_exp=7, y_exp=45)
+    x, state = np.full((1, steps, 600), 2**15 - 1, np.int32), layer.init(1)
+    assert layer.run(state, x).ravel().tolist() == [2**15 - 1] * steps
+    assert layer.run(state, -x).ravel().tolist() == [-(2**15)] * steps
+    assert state["overflow"][0] == 2 * steps
+
+
+@pytest.mark.parametrize("steps", [1, 20])
 def test_sums_that_are_not_exact_are_refused_at_once_and_in_a_stream(steps):
     drawn = draw_ssm(np.random.default_rng(1), diagonal=False, wide=False)
     heavy = {"b_re": np.full_like(drawn.b_re, 2**31 - 1), "weight_bits": 32}

@@ -33,7 +33,11 @@ def _interpolated(x, x_exp, table, one):
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def _shifted(value, count):
-    return value >> min(count, 63) if count >= 0 else value << -count  # processors take a count of 64 for 0
+    """What `ndns.loihi2.nodes.s5.shifted` gives for one number; processors take a count of 64 for 0."""
+    if count >= 0:
+        return value >> min(count, 63)
+    edge = np.int64(1 << 61) >> -count
+    return min(max(value, -edge), edge) << -count
 
 
 @numba.njit(cache=True, nogil=True, inline="always")

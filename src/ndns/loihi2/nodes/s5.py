@@ -218,12 +218,17 @@ def top(bits: int) -> int:
 
 
 def shifted(values: np.ndarray, count: int) -> np.ndarray:
-    """Divide integers by 2^count, rounding toward minus infinity; multiply where `count` is negative.
+    """Divide int64 by 2^count, rounding toward minus infinity; multiply where `count` is negative.
+
+    Products end at +-2^61, which is beyond every width and leaves room for a sum.
 
     >>> shifted(np.array([-3, 3]), 1), shifted(np.array([-3, 3]), -1)
     (array([-2,  1]), array([-6,  6]))
     """
-    return values >> count if count >= 0 else values << -count
+    if count >= 0:
+        return values >> count
+    edge = 1 << 61 >> -count
+    return np.clip(values, -edge, edge) << -count
 
 
 def saturate(values: np.ndarray, bits: int, overflow: np.ndarray) -> np.ndarray:

@@ -7,7 +7,6 @@ import numpy as np
 
 from ndns.errors import UserError
 from ndns.loihi2.nodes.base import LAVA, Mode, State
-from ndns.loihi2.nodes.s5 import shifted
 from ndns.loihi2.nodes.synapse import Synapse
 
 SignMode = Literal["mixed", "excitatory", "inhibitory"]
@@ -40,7 +39,8 @@ class ScaledSynapse(Synapse):
     def run(self, state: State, x: np.ndarray, mode: Mode = LAVA) -> np.ndarray:
         """Advance by messages int32 `(batch, steps, in)`, return sums int32 `(batch, steps, out)`; any mode."""
         messages = (x != 0).astype(np.int32) if self.binary else x
-        return shifted(super().run(state, messages, mode), -self.weight_exp)
+        sums = super().run(state, messages, mode)
+        return sums << self.weight_exp if self.weight_exp > 0 else sums >> -self.weight_exp
 
 
 def effective_weights(weights: np.ndarray, sign_mode: SignMode | None = None, num_weight_bits: int = 8) -> np.ndarray:
