@@ -1,14 +1,18 @@
 """The engine against a step-by-step reference written from the equations, with Python integers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ndns.config import FrontEnd
 from ndns.errors import UserError
 from ndns.loihi2 import engine
 from ndns.loihi2.nodes import CubaLIF, Delta, GradedVec, Sigma, SigmaDelta, Synapse, synapse
 from ndns.loihi2.nodes.base import CHIP24, CHIP24_SATURATE, CORRECTED, LAVA, MODES, Mode, fit
+from ndns.loihi2.nodes.s5_block import Affine
 from ndns.loihi2.program import Program, dense_fan_out
 from ndns.loihi2.traffic import messages_of
 
@@ -175,6 +179,23 @@ def test_overflow_and_range_are_reported_a_layer(random_sdnn, spectra_like):
         assert bound.state_min.min() >= -(1 << 23)
     assert free.state_max[0] == x.max() << 12
     assert free.state_min[0] == min(x.min() << 12, 0)
+
+
+def test_overflow_of_nodes_that_send_to_no_weights_is_reported_too(random_sdnn, spectra_like):
+    heavy = Affine(np.full((3, 3), 127), x_exp=6, w_exp=0, y_exp=6)
+    names = ("first", "between", "last")
+    chain = Program((heavy, GradedVec(3, vth=1 << 16), heavy), names, FrontEnd(n_fft=4, hop=2))
+    _, activity = engine.record(chain, np.full((3, 5), 1000, np.int32))
+    assert activity.layers == ("frames", "between")
+    assert activity.overflow.tolist() == [0, 15]  # of `first`; `last` hears nothing
+    _, activity = engine.record(replace(chain, nodes=(heavy, GradedVec(3), heavy)), np.full((3, 5), 1000, np.int32))
+    assert activity.overflow.tolist() == [0, 30]
+    program, x = random_sdnn(1, largest=127), spectra_like(2, 9, 300)
+    stream = engine.Stream(program, 1, CHIP24)
+    stream.run(x.T[None])
+    lost = [value[0] for name, value in stream.state().items() if name.endswith("/overflow")]
+    assert engine.record(program, x, CHIP24)[1].overflow.sum() == sum(lost)
+    assert lost[-1] > 0
 
 
 @given(st.lists(st.integers(-(2**40), 2**40), min_size=1), st.integers(2, 32), st.booleans())

@@ -28,7 +28,8 @@ class Activity:
         synops_per_step: non-zero weights met by these messages, int64 `(layer, step)`.
         state_min: smallest value of the layer's main state, int64 `(layer,)`.
         state_max: largest value, int64 `(layer,)`.
-        overflow: states and messages that did not fit the mode's width, int64 `(layer,)`.
+        overflow: states and messages that did not fit their width, int64 `(layer,)`; those of nodes that send to no
+            weights, as the output is, count with the next layer, or with the last one.
     """
 
     layers: tuple[str, ...]
@@ -82,11 +83,20 @@ class Stream:
         return messages
 
     def ranges(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return `(low, high, overflow)` of the sending layers since the start, each int64 `(batch, layer)`."""
+        """Return `(low, high, overflow)` of the sending layers since the start, each int64 `(batch, layer)`.
+
+        The overflow of other nodes is in that of a layer, as `Activity` says.
+        """
         empty = np.zeros(self.batch, np.int64)
         states = [*self._states, {}]
         values = [[states[layer.node].get(layer.meter + key, empty) for layer in self._layers] for key in METERS]
-        return tuple(np.array(rows, np.int64).reshape(-1, self.batch).T for rows in values)
+        low, high, overflow = (np.array(rows, np.int64).reshape(-1, self.batch) for rows in values)
+        after = [layer.node for layer in self._layers]
+        sending = {layer.node for layer in self._layers if not layer.inner}
+        for index, state in enumerate(self._states):
+            if after and index not in sending and "overflow" in state:
+                overflow[next((row for row, node in enumerate(after) if node > index), -1)] += state["overflow"]
+        return low.T, high.T, overflow.T
 
     def state(self) -> State:
         """Return a copy of everything that the coming steps depend on, ready for `np.savez`."""
