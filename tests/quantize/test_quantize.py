@@ -70,6 +70,14 @@ def test_checkpoint_float_network_and_program_agree_bit_for_bit(network, tmp_pat
     assert (program.offset, program.mask_delay, program.front_end) == (0.25, 2, SETTINGS.front_end)
 
 
+@pytest.mark.parametrize(("other", "named"), [({"hidden": 7}, "delay1"), ({"front_end": FrontEnd()}, "weight1")])
+def test_a_checkpoint_whose_tensors_are_of_another_network_is_refused(network, tmp_path, other, named):
+    settings = SETTINGS.model_copy(update=other).model_dump(mode="json")
+    save_file(network.state_dict(), tmp_path / "network.safetensors", metadata={"ndns": json.dumps(settings)})
+    with pytest.raises(UserError, match=f"{named} has the shape .* but the settings ask for"):
+        quantize_checkpoint(tmp_path / "network.safetensors")
+
+
 def test_released_float_network_and_golden_integers_agree_bit_for_bit(shared_data):
     """slayer's arithmetic, one step earlier than lava's, on 30 s of speech."""
     network = models.load_slayer(shared_data / "peer_weights/intel_sdnn/network.pt")

@@ -27,9 +27,14 @@ def convert(tensors: dict[str, np.ndarray], settings: dict[str, Any]) -> Program
         UserError: a tensor is missing or misshaped, or a value does not fit on the chip.
     """
     network = Sdnn(**settings)
-    names = {"weight1", "weight2", "weight3", "delay1", "delay2"}
-    if tensors.keys() != names:
-        raise UserError(f"expected the tensors {sorted(names)}, found {sorted(tensors)}.")
+    bins, hidden = network.front_end.frames().bins, network.hidden
+    shapes = {"delay1": (hidden,), "delay2": (hidden,)}
+    shapes |= {"weight1": (hidden, bins), "weight2": (hidden, hidden), "weight3": (bins, hidden)}
+    if tensors.keys() != shapes.keys():
+        raise UserError(f"expected the tensors {sorted(shapes)}, found {sorted(tensors)}.")
+    for name, shape in shapes.items():
+        if tensors[name].shape != shape:
+            raise UserError(f"{name} has the shape {tensors[name].shape}, but the settings ask for {shape}.")
     delays = [np.clip(tensors[f"delay{index}"], 0, network.max_delay) for index in (1, 2)]
     weights = [tensors[f"weight{index}"] for index in (1, 2, 3)]
     thresholds = [network.threshold] * 3
