@@ -94,6 +94,14 @@ def test_levels_next_to_powers_of_two_equal_torch(networks):
             close(step.rows(magnitudes), masks(model, magnitudes), model)
 
 
+def test_silence_has_no_level_either(networks):
+    magnitudes = np.abs(np.random.default_rng(0).normal(1, 1, (90, 33))).astype(np.float32)
+    magnitudes[:40] = magnitudes[60:70] = 0
+    model = networks["s5_bounded"]
+    for form, run in (("step", "rows"), ("clip", "run")):
+        close(getattr(runner(model, "mask", form), run)(magnitudes), masks(model, magnitudes), model)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_samples_equal_torch_between_numpys_transforms(networks, name):
     model, noisy = networks[name], samples(150)

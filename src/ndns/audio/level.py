@@ -1,10 +1,11 @@
 """Running level of a sound as a power of two: what is divided by it has the same size however loud the sound is.
 
     m[t] = mean of |X[t]| over frequency bins
-    e[t] = mean of m[0..t], of which a share of 1 / `FRAMES` is forgotten each frame
+    e[t] = mean of those of m[0..t] that are `FLOOR` or more, of which a share of 1 / `FRAMES` is forgotten each frame
     exponent[t] = floor(log2(max(e[t], FLOOR)))
 
-A sound twice as loud gives the same `|X[t]| * 2**-exponent[t]`. A division by a power of two is a shift of integers.
+Silence has no level: what follows a pause would else be divided by that of the pause, and overflow. A sound twice as
+loud gives the same `|X[t]| * 2**-exponent[t]`. A division by a power of two is a shift of integers.
 """
 
 import math
@@ -20,6 +21,9 @@ KEPT = 1 - 1 / FRAMES
 
 FLOOR = 2.0**-8
 """Level (about -73 dBFS of white noise at 512 samples a frame) below which a sound counts as silence."""
+
+FAINTEST = 1e-30
+"""Least weight that frames are given: in minutes of silence that of all before fades away."""
 
 _UNIT = 2.0**16
 
@@ -37,9 +41,10 @@ class Level:
         """Take |X| `(bin, n)` of the next frames, return their exponents, int64 `(n,)`."""
         found = np.empty(magnitude.shape[1], np.int64)
         for index, mean in enumerate(_means(magnitude).tolist()):
-            self._sum = KEPT * self._sum + mean
-            self._weight = KEPT * self._weight + 1
-            found[index] = math.frexp(max(self._sum / self._weight, FLOOR))[1] - 1
+            heard = mean >= FLOOR
+            self._sum = KEPT * self._sum + heard * mean
+            self._weight = KEPT * self._weight + heard
+            found[index] = math.frexp(max(self._sum / max(self._weight, FAINTEST), FLOOR))[1] - 1
         return found
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from ndns.audio.level import FLOOR, KEPT
+from ndns.audio.level import FAINTEST, FLOOR, KEPT
 from ndns.errors import UserError
 from ndns.export.builder import Builder
 from ndns.models import S5, Sdnn, sigma_delta
@@ -54,11 +54,12 @@ def _leveled(b: Builder, model: S5, magnitude: str) -> str:
     total, weight = b.state("level_sum", (1,)), b.state("level_weight", (1,))
     kept, one = b.constant([KEPT]), b.constant([1.0])
     mean = b.op("Div", b.product(magnitude, np.ones((1, bins), np.float32)), b.constant([bins]))
-    after = b.add(b.multiply(kept, total), mean)
-    weight_after = b.add(b.multiply(kept, weight), one)
+    heard = b.op("Where", b.op("GreaterOrEqual", mean, b.constant([FLOOR])), one, b.constant([0.0]))
+    after = b.add(b.multiply(kept, total), b.multiply(mean, heard))
+    weight_after = b.add(b.multiply(kept, weight), heard)
     b.keep(total, after)
     b.keep(weight, weight_after)
-    level = b.op("Max", b.op("Div", after, weight_after), b.constant([FLOOR]))
+    level = b.op("Max", b.op("Div", after, b.op("Max", weight_after, b.constant([FAINTEST]))), b.constant([FLOOR]))
     half_less = b.op("Sub", b.op("Div", b.op("Log", level), b.constant([np.log(2.0)])), b.constant([0.5]))
     power = b.op("Pow", b.constant([2.0]), b.op("Floor", half_less))
     twice = b.multiply(b.constant([2.0]), power)

@@ -2,30 +2,36 @@
 
 import torch
 
-from ndns.audio.level import FLOOR, KEPT
+from ndns.audio.level import FAINTEST, FLOOR, KEPT
 from ndns.models.scan import diagonal_scan
 
 State = tuple[torch.Tensor, torch.Tensor]
-"""Weighted sum of the frames' means `(batch,)`, and the sum of the weights."""
+"""Weighted sum of the frames' means `(batch,)`, and the sum of the weights `(batch,)`."""
 
 
 def leveled(magnitude: torch.Tensor) -> torch.Tensor:
     """Return |STFT| `(batch, bin, frame)` over the power of two that is its running level, same shape."""
     mean = magnitude.mean(1, keepdim=True)
     kept = torch.cat([mean.new_full((1, 1), KEPT), mean.new_zeros(1, 1)])
-    total = diagonal_scan(kept, torch.cat([mean, torch.zeros_like(mean)], dim=1).transpose(1, 2))[:, None, :, 0]
-    frames = torch.arange(1, mean.shape[2] + 1, dtype=torch.float64, device=mean.device)
-    weight = (1 - KEPT**frames) / (1 - KEPT)
-    return magnitude * _factor(total / weight.to(total.dtype))
+    sums = diagonal_scan(kept, torch.cat(_heard(mean), dim=1).transpose(1, 2)).transpose(1, 2)
+    return magnitude * _factor(sums[:, :1], sums[:, 1:])
 
 
 def leveled_frame(magnitude: torch.Tensor, before: State | None) -> tuple[torch.Tensor, State]:
     """Return the same for one frame `(batch, bin)`, and the state for the next."""
-    total, weight = before or (torch.zeros_like(magnitude[:, 0]), magnitude.new_zeros(()))
-    after = KEPT * total + magnitude.mean(1), KEPT * weight + 1
-    return magnitude * _factor(after[0] / after[1])[:, None], after
+    total, weight = before or (torch.zeros_like(magnitude[:, 0]),) * 2
+    mean, one = _heard(magnitude.mean(1))
+    after = KEPT * total + mean, KEPT * weight + one
+    return magnitude * _factor(*after)[:, None], after
 
 
-def _factor(level: torch.Tensor) -> torch.Tensor:
+def _heard(mean: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the frames' means and weights, both 0 in silence."""
+    heard = (mean >= FLOOR).to(mean.dtype)
+    return mean * heard, heard
+
+
+def _factor(total: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    level = total / weight.clamp(min=FAINTEST)
     exponent = torch.frexp(level.clamp(min=FLOOR))[1] - 1
     return torch.ldexp(torch.ones_like(level), -exponent)
