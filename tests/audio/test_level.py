@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from ndns.audio.level import FLOOR, KEPT, Level
+from ndns.audio.level import FLOOR, KEPT, RISE, Level
 from ndns.models.level import leveled, leveled_frame
 
 
@@ -20,7 +20,7 @@ def test_exponent_is_that_of_a_mean_that_forgets():
     for t in range(len(means)):
         weights = KEPT ** np.arange(t, -1, -1) * (means[: t + 1] >= FLOOR)
         mean = np.average(means[: t + 1], weights=weights) if weights.any() else 0.0
-        assert found[t] == np.floor(np.log2(max(mean, FLOOR)))
+        assert found[t] == np.floor(np.log2(max(mean, means[t] / RISE, FLOOR)))
     assert len(set(found.tolist())) > 5
 
 
@@ -52,6 +52,17 @@ def test_silence_has_no_level(silent):
     np.testing.assert_array_equal(level.exponents(np.concatenate([pause, sound], axis=1))[silent:], alone)
     level.exponents(pause)
     assert np.abs(level.exponents(sound) - alone).max() <= 1
+
+
+def test_no_frame_is_much_louder_than_its_level():
+    """A sound after the hum of a quiet room is divided by a share of its own level at once."""
+    hum, sound = np.full((257, 700), 2 * FLOOR), swelling()[:, -50:]
+    magnitude = np.concatenate([hum, sound], axis=1)
+    found = np.ldexp(magnitude, -Level().exponents(magnitude)).mean(axis=0)
+    assert sound[:, 0].mean() > 1000 * 2 * FLOOR
+    assert RISE < found[700:].max() < 2 * RISE
+    torchs = leveled(torch.from_numpy(magnitude).float()[None])[0].numpy()
+    np.testing.assert_allclose(torchs.mean(axis=0), found, rtol=1e-5)
 
 
 def test_torch_gives_silence_no_level():

@@ -2,10 +2,11 @@
 
     m[t] = mean of |X[t]| over frequency bins
     e[t] = mean of those of m[0..t] that are `FLOOR` or more, of which a share of 1 / `FRAMES` is forgotten each frame
-    exponent[t] = floor(log2(max(e[t], FLOOR)))
+    exponent[t] = floor(log2(max(e[t], m[t] / `RISE`, FLOOR)))
 
-Silence has no level: what follows a pause would else be divided by that of the pause, and overflow. A sound twice as
-loud gives the same `|X[t]| * 2**-exponent[t]`. A division by a power of two is a shift of integers.
+What follows a pause would else be divided by the level of the pause, and overflow: digital silence has no level, and a
+sound has at once a share of its own. A sound twice as loud gives the same `|X[t]| * 2**-exponent[t]`. A division by a
+power of two is a shift of integers.
 """
 
 import math
@@ -21,6 +22,9 @@ KEPT = 1 - 1 / FRAMES
 
 FLOOR = 2.0**-8
 """Level (about -73 dBFS of white noise at 512 samples a frame) below which a sound counts as silence."""
+
+RISE = 16.0
+"""How many times as loud as its level a frame can be at most."""
 
 FAINTEST = 1e-30
 """Least weight that frames are given: in minutes of silence that of all before fades away."""
@@ -44,7 +48,8 @@ class Level:
             heard = mean >= FLOOR
             self._sum = KEPT * self._sum + heard * mean
             self._weight = KEPT * self._weight + heard
-            found[index] = math.frexp(max(self._sum / max(self._weight, FAINTEST), FLOOR))[1] - 1
+            level = self._sum / max(self._weight, FAINTEST)
+            found[index] = math.frexp(max(level, mean / RISE, FLOOR))[1] - 1
         return found
 
 

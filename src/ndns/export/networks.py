@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from ndns.audio.level import FAINTEST, FLOOR, KEPT
+from ndns.audio.level import FAINTEST, FLOOR, KEPT, RISE
 from ndns.errors import UserError
 from ndns.export.builder import Builder
 from ndns.models import S5, Sdnn, sigma_delta
@@ -59,7 +59,8 @@ def _leveled(b: Builder, model: S5, magnitude: str) -> str:
     weight_after = b.add(b.multiply(kept, weight), heard)
     b.keep(total, after)
     b.keep(weight, weight_after)
-    level = b.op("Max", b.op("Div", after, b.op("Max", weight_after, b.constant([FAINTEST]))), b.constant([FLOOR]))
+    level = b.op("Div", after, b.op("Max", weight_after, b.constant([FAINTEST])))
+    level = b.op("Max", level, b.multiply(mean, b.constant([1 / RISE])), b.constant([FLOOR]))
     half_less = b.op("Sub", b.op("Div", b.op("Log", level), b.constant([np.log(2.0)])), b.constant([0.5]))
     power = b.op("Pow", b.constant([2.0]), b.op("Floor", half_less))
     twice = b.multiply(b.constant([2.0]), power)

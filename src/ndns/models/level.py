@@ -2,7 +2,7 @@
 
 import torch
 
-from ndns.audio.level import FAINTEST, FLOOR, KEPT
+from ndns.audio.level import FAINTEST, FLOOR, KEPT, RISE
 from ndns.models.scan import diagonal_scan
 
 State = tuple[torch.Tensor, torch.Tensor]
@@ -14,15 +14,16 @@ def leveled(magnitude: torch.Tensor) -> torch.Tensor:
     mean = magnitude.mean(1, keepdim=True)
     kept = torch.cat([mean.new_full((1, 1), KEPT), mean.new_zeros(1, 1)])
     sums = diagonal_scan(kept, torch.cat(_heard(mean), dim=1).transpose(1, 2)).transpose(1, 2)
-    return magnitude * _factor(sums[:, :1], sums[:, 1:])
+    return magnitude * _factor(sums[:, :1], sums[:, 1:], mean)
 
 
 def leveled_frame(magnitude: torch.Tensor, before: State | None) -> tuple[torch.Tensor, State]:
     """Return the same for one frame `(batch, bin)`, and the state for the next."""
     total, weight = before or (torch.zeros_like(magnitude[:, 0]),) * 2
-    mean, one = _heard(magnitude.mean(1))
-    after = KEPT * total + mean, KEPT * weight + one
-    return magnitude * _factor(*after)[:, None], after
+    mean = magnitude.mean(1)
+    heard, one = _heard(mean)
+    after = KEPT * total + heard, KEPT * weight + one
+    return magnitude * _factor(*after, mean)[:, None], after
 
 
 def _heard(mean: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -31,7 +32,7 @@ def _heard(mean: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return mean * heard, heard
 
 
-def _factor(total: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    level = total / weight.clamp(min=FAINTEST)
+def _factor(total: torch.Tensor, weight: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
+    level = torch.maximum(total / weight.clamp(min=FAINTEST), mean / RISE)
     exponent = torch.frexp(level.clamp(min=FLOOR))[1] - 1
     return torch.ldexp(torch.ones_like(level), -exponent)
