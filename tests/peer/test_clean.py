@@ -14,6 +14,7 @@ from ndns.audio.shards import write_shard
 from ndns.config import CleanedCorpus, Peer
 from ndns.config_train import Fresh
 from ndns.errors import UserError
+from ndns.journal import Journal
 from ndns.mixing import manifest
 from ndns.mixing.corpus import read_corpus
 from ndns.mixing.manifest import Recording
@@ -178,6 +179,34 @@ def test_an_interrupted_run_goes_on_unless_what_it_depends_on_has_changed(corpus
     with pytest.raises(UserError, match="the power is gone"):
         run(corpus, peer, keep=0.0)
     assert Gate.calls == 0, "those of another share are not taken for these"
+
+
+def test_what_a_run_with_other_settings_replaced_before_it_died_is_made_again(corpus, tmp_path, monkeypatch):
+    class Half(Gate):
+        def denoise(self, clip):
+            return np.where(np.arange(len(clip.noisy)) < 4000, clip.noisy, 0.25 * clip.noisy), {}
+
+    for name in ("peer_of", "_peer"):
+        monkeypatch.setattr(f"ndns.peer.clean.{name}", lambda settings: Half())
+    add, noted = Journal.add, []
+
+    def dies_after(most):
+        def adding(journal, path, key, result):
+            if len(noted) == most:
+                raise KeyboardInterrupt
+            noted.append(path)
+            add(journal, path, key, result)
+
+        return adding
+
+    for keep, most in ((0.0, 1), (0.5, 1)):
+        monkeypatch.setattr(Journal, "add", dies_after(most))
+        with pytest.raises(KeyboardInterrupt):
+            run(corpus, Peer(peer="noisereduce"), keep=keep)
+    monkeypatch.setattr(Journal, "add", add)
+    run(corpus, Peer(peer="noisereduce"), keep=0.0)
+    for row in manifest.read(tmp_path / "data/c/manifest.csv"):
+        assert pcm_sha256(read_pcm16(tmp_path / "data/c" / row.path)) == row.sha256, row.path
 
 
 def test_a_denoiser_that_may_have_been_mended_hears_all_recordings_again(corpus, tmp_path):

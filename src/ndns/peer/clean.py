@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
-from ndns.audio.io import RATE, limit_to_pcm16, pcm_sha256, read, write_pcm16
+from ndns.audio.io import RATE, limit_to_pcm16, pcm_sha256, read, read_pcm16, write_pcm16
 from ndns.audio.shards import SUFFIX, write_shard
 from ndns.config import CleanedCorpus
 from ndns.config import Peer as Settings
@@ -79,7 +79,7 @@ def clean(settings: CleanedCorpus, by: Settings, corpus: Path, study: Path, out:
     with Journal(parts / "journal.jsonl", set(keys) if known else set()) as journal:
         for row in sources:
             result = journal.get(row.path, keys[row.path])
-            if result is not None and (parts / _name(row.path)).is_file():
+            if result is not None and _holds(parts / _name(row.path), result["sha256"]):
                 done[row.path] = result
         todo = [row.path for row in sources if row.path not in done]
         task = partial(_clean, by.model_dump_json(), settings.keep, settings.pauses_db, root, parts)
@@ -102,6 +102,11 @@ def _sources(corpus: Path, study: Path) -> list[manifest.Recording]:
     usable = {r.path for group in read_corpus(corpus).pools["train"].speech for r in group}
     hidden = {r.sha256 for r in read_corpus(study).pools["val"].by_path().values()}
     return [row for row in manifest.read(corpus) if row.path in usable and row.sha256 not in hidden]
+
+
+def _holds(part: Path, sha256: str) -> bool:
+    """Tell whether a finished recording is the noted one; a run with other settings may have replaced it, then died."""
+    return part.is_file() and pcm_sha256(read_pcm16(part)) == sha256
 
 
 def _name(path: str) -> str:
