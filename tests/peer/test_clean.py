@@ -236,6 +236,19 @@ def test_recordings_inside_an_archive_and_a_further_corpus(corpus, tmp_path):
     assert read_corpus(tmp_path / "out/manifest.csv").root == tmp_path / "out"
 
 
+def test_a_recording_whose_name_is_as_long_as_file_systems_bear(corpus, tmp_path):
+    name = f"speech/{'é' * 125}y.wav"
+    pcm = np.arange(-4000, 4000, dtype=np.int16)
+    write_pcm16(tmp_path / "in" / name, pcm)
+    rows = [Recording(name, "speech", "y", "train", 0.5, 16000, 1, "", pcm_sha256(pcm))]
+    manifest.write(tmp_path / "long", rows, str(tmp_path / "in"), "folder")
+    section = CleanedCorpus(kind="cleaned", name="c", by="p")
+    long = tmp_path / "long/manifest.csv"
+    clean(section, halved(tmp_path, "halved_five"), long, long, tmp_path / "out", 1)
+    [row] = manifest.read(tmp_path / "out/manifest.csv")
+    assert pcm_sha256(read_pcm16(tmp_path / "out" / row.path)) == row.sha256
+
+
 def test_what_comes_out_silent_is_left_out_of_training(corpus, tmp_path):
     (tmp_path / "mute.py").write_text("def denoise(samples, rate):\n    return samples * 0\n")
     run(corpus, Peer(peer="python", callable="mute:denoise"))

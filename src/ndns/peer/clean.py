@@ -79,14 +79,15 @@ def clean(settings: CleanedCorpus, by: Settings, corpus: Path, study: Path, out:
     with Journal(parts / "journal.jsonl", set(keys) if known else set()) as journal:
         for row in sources:
             result = journal.get(row.path, keys[row.path])
-            if result is not None and _holds(parts / _name(row.path), result["sha256"]):
+            if result is not None and _holds(_part(parts, row.path), result["sha256"]):
                 done[row.path] = result
         todo = [row.path for row in sources if row.path not in done]
         task = partial(_clean, by.model_dump_json(), settings.keep, settings.pauses_db, root, parts)
         for path, result in each(task, todo, jobs, "Cleaning"):
             journal.add(path, keys[path], result)
             done[path] = result
-    write_shard(out / ARCHIVE, ((name, (parts / name).read_bytes()) for name in sorted(map(_name, done))))
+    members = sorted((_name(path), _part(parts, path)) for path in done)
+    write_shard(out / ARCHIVE, ((name, part.read_bytes()) for name, part in members))
     rows = manifest.write(out, [_cleaned(row, done[row.path]) for row in sources], ".", settings.kind)
     shutil.rmtree(parts)
     return Cleaned(
@@ -102,6 +103,11 @@ def _sources(corpus: Path, study: Path) -> list[manifest.Recording]:
     usable = {r.path for group in read_corpus(corpus).pools["train"].speech for r in group}
     hidden = {r.sha256 for r in read_corpus(study).pools["val"].by_path().values()}
     return [row for row in manifest.read(corpus) if row.path in usable and row.sha256 not in hidden]
+
+
+def _part(parts: Path, path: str) -> Path:
+    """Return where a finished recording waits: under a hash, since a name of 255 bytes bears no further suffix."""
+    return parts / f"{sha256_bytes(path.encode())}.flac"
 
 
 def _holds(part: Path, sha256: str) -> bool:
@@ -130,7 +136,7 @@ def _clean(settings: str, keep: float, pauses_db: float, root: Path, parts: Path
     peer = _peer(settings)
     denoised, _ = peer.denoise(Clip(path, samples, root / path))
     pcm = limit_to_pcm16(blend(samples, finite(denoised, peer, str(root / path)), keep, pauses_db))[0]
-    write_pcm16(parts / _name(path), pcm)
+    write_pcm16(_part(parts, path), pcm)
     kept = pcm / 32768
     taken = float(np.sum((samples - kept) ** 2))
     return {
