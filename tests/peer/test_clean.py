@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -270,6 +271,18 @@ def test_a_denoiser_that_fails_is_named_and_nothing_is_there(corpus, tmp_path, n
         run(corpus, Peer(peer="python", callable=f"{name}:denoise"))
     assert not (tmp_path / "data/c/manifest.csv").exists()
     assert not (tmp_path / "data/c/audio.tar").exists()
+
+
+@pytest.mark.parametrize("second", ["speech/a/1.wav.flac", "audio.tar/speech/a/1.wav"])
+def test_recordings_that_would_have_one_name_are_named(corpus, tmp_path, second):
+    rows = manifest.read(corpus)
+    twin = replace(next(row for row in rows if row.path == "speech/a/1.wav"), path=second)
+    manifest.write(corpus.parent, [*rows, twin], str(tmp_path / "in"), "folder")
+    (tmp_path / "in" / second).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(tmp_path / "in/speech/a/1.wav", tmp_path / "in" / second)
+    with pytest.raises(UserError, match=r"manifest\.csv: .* would both be called speech/a/1\.wav\.flac; rename one\."):
+        run(corpus, halved(tmp_path, "halved_six"))
+    assert not (tmp_path / "data/c").exists()
 
 
 def test_a_corpus_without_speech_to_clean_is_named(corpus):

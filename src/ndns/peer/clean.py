@@ -66,11 +66,12 @@ def clean(settings: CleanedCorpus, by: Settings, corpus: Path, study: Path, out:
 
     Raises:
         UserError: a manifest, recording or the denoiser's weights are missing or wrong, there is no speech to clean,
-            or the denoiser gives something else than finite samples.
+            two recordings would have one name, or the denoiser gives something else than finite samples.
     """
     sources, root = _sources(corpus, study), manifest_root(corpus)
     if not sources:
         raise UserError(f"{corpus}: has no speech for train to clean; add some.")
+    _check_names(corpus, sources)
     one_core()
     known = peer_of(by).facts.known
     how = f"{settings.keep!r} {settings.pauses_db!r} {stamp_of(by)}"
@@ -113,6 +114,14 @@ def _part(parts: Path, path: str) -> Path:
 def _holds(part: Path, sha256: str) -> bool:
     """Tell whether a finished recording is the noted one; a run with other settings may have replaced it, then died."""
     return part.is_file() and pcm_sha256(read_pcm16(part)) == sha256
+
+
+def _check_names(corpus: Path, sources: list[manifest.Recording]) -> None:
+    first: dict[str, str] = {}
+    for row in sources:
+        other = first.setdefault(_name(row.path), row.path)
+        if other != row.path:
+            raise UserError(f"{corpus}: {other} and {row.path} would both be called {_name(row.path)}; rename one.")
 
 
 def _name(path: str) -> str:
