@@ -69,6 +69,17 @@ def test_nothing_of_the_validation_split_is_drawn(clips):
     assert not any("hidden" in path or "copy" in path or "typing" in path for path in clips.bank.samples)
 
 
+def test_noise_of_further_corpora_is_heard_where_the_study_has_none(corpora, tmp_path):
+    tone = np.sin(np.arange(16_000) / 9) / 2
+    own = write_corpus(tmp_path / "own", {"train/speech/a.flac": tone})
+    more = write_corpus(tmp_path / "more", {"train/noise/rain.flac": tone})
+    for share, expected in ((0.0, 0), (0.3, 90), (1.0, 300)):
+        mixtures = FreshClips(Fresh(families=["pink"], generated_share=share, two_noises=0.0), 1, [own, more])
+        drawn = [mixtures.draw(0, index).noises[0].segments[0].path for index in range(300)]
+        assert sum(path.startswith("generated/") for path in drawn) == pytest.approx(expected, abs=25)
+        assert {path for path in drawn if not path.startswith("generated/")} <= {"1/train/noise/rain.flac"}
+
+
 def test_every_epoch_and_place_differs_and_repeats(clips, corpora):
     again = FreshClips(SETTINGS, 5, corpora)
     seen = {}

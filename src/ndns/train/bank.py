@@ -82,7 +82,7 @@ def load_bank(settings: Fresh, seed: int, manifests: list[Path]) -> Bank:
     if settings.generated_share > 0:
         labels = {group[0].label for group in val.noise}
         generated = _generate([name for name in settings.families if name not in labels], own, seed, samples)
-    if not own.noise and not generated:
+    if not (own.noise or more.noise or generated):
         raise UserError(f"{manifests[0]}: has no noise for train; add some or set train.fresh.generated_share.")
     return Bank(samples, own, more, generated)
 

@@ -137,8 +137,9 @@ class FreshClips(Dataset):
 
     def _noise(self, rng: np.random.Generator) -> Part:
         s, bank = self.settings, self.bank
-        generated = bool(bank.generated) and (rng.random() < s.generated_share or not bank.own.noise)
-        groups: Groups = bank.generated if generated else bank.own.noise + bank.more.noise
+        recorded = bank.own.noise + bank.more.noise
+        generated = bool(bank.generated) and (rng.random() < s.generated_share or not recorded)
+        groups: Groups = bank.generated if generated else recorded
         _, segments = draw_noise(rng, Pool((), groups), self._source_length(rng, s.noise_speed))
         return Part(segments, self._gains(rng, s.noise_eq_db), float(rng.uniform(-6, 6)))
 
