@@ -171,6 +171,9 @@ def test_an_interrupted_run_hears_the_same(mix, corpora, tmp_path, power_cut):
 def test_what_does_not_fit_is_named(mix, corpora, tmp_path):
     with pytest.raises(UserError, match=r"families: unknown noise 'rain'; choose from white"):
         FreshClips(Fresh(families=["rain"]), 1, corpora)
+    for families in (["switched"], ["pink", "babble", "switched", "typing"]):  # val has typing
+        with pytest.raises(UserError, match=r"families: 'switched' needs two others besides babble that .*; add some"):
+            FreshClips(Fresh(families=families), 1, corpora)
     with pytest.raises(UserError, match=r"manifest\.csv: has no noise for train"):
         FreshClips(
             Fresh(generated_share=0.0), 1, [write_corpus(tmp_path, {"train/speech/a.flac": np.ones(16_000) / 2})]

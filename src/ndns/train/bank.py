@@ -59,7 +59,8 @@ def load_bank(settings: Fresh, seed: int, manifests: list[Path]) -> Bank:
             study keeps for validation are left out of all of them.
 
     Raises:
-        UserError: a manifest or recording is missing or broken, or there is no speech or no noise to train on.
+        UserError: a manifest or recording is missing or broken, there is no speech or no noise to train on, or a
+            family of generated noise is unknown or has no others to switch between.
     """
     known = (*noise.FAMILIES, *noise.COMPOSED)
     for name in settings.families:
@@ -67,6 +68,7 @@ def load_bank(settings: Fresh, seed: int, manifests: list[Path]) -> Bank:
             raise UserError(f"train.fresh.families: unknown noise {name!r}; choose from {', '.join(known)}.")
     corpora = [read_corpus(manifest) for manifest in manifests]
     val = corpora[0].pools["val"]
+    families = _families(settings, {group[0].label for group in val.noise})
     hidden = {recording.sha256 for recording in val.by_path().values()}
     samples: dict[str, np.ndarray] = {}
     pools = []
@@ -78,13 +80,21 @@ def load_bank(settings: Fresh, seed: int, manifests: list[Path]) -> Bank:
     own, more = pools[0], Pool(*(sum((getattr(p, kind) for p in pools[1:]), ()) for kind in ("speech", "noise")))
     if not own.speech:
         raise UserError(f"{manifests[0]}: has no speech for train; training on fresh mixtures needs some.")
-    generated: Groups = ()
-    if settings.generated_share > 0:
-        labels = {group[0].label for group in val.noise}
-        generated = _generate([name for name in settings.families if name not in labels], own, seed, samples)
+    generated = _generate(families, own, seed, samples)
     if not (own.noise or more.noise or generated):
         raise UserError(f"{manifests[0]}: has no noise for train; add some or set train.fresh.generated_share.")
     return Bank(samples, own, more, generated)
+
+
+def _families(settings: Fresh, kept_for_val: set[str]) -> list[str]:
+    """Return the families of noise to generate."""
+    families = [name for name in settings.families if name not in kept_for_val and settings.generated_share > 0]
+    if "switched" in families and len(set(families) - set(noise.COMPOSED)) < 2:
+        raise UserError(
+            "train.fresh.families: 'switched' needs two others besides babble that the corpus does not keep for "
+            "validation; add some."
+        )
+    return families
 
 
 def _kept(groups: Groups, val: Groups, number: int, hidden: set[str], hours: float, seed: int) -> Groups:
