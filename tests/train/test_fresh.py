@@ -18,6 +18,7 @@ from ndns.config import TrainedModel
 from ndns.config_train import Fresh
 from ndns.errors import UserError
 from ndns.mixing.draw import SILENCE, Segment
+from ndns.train.bank import load_bank
 from ndns.train.data import EpochOrder
 from ndns.train.fresh import KNOTS_HZ, MARGIN, FreshClips, Part, Recipe, Room
 from ndns.train.run import train
@@ -206,3 +207,12 @@ def test_hours_limit_what_is_held(corpora):
     seconds = [sum(r.samples for group in bank.own.speech for r in group) / 16_000 for bank in (everything, some)]
     assert seconds[0] == pytest.approx(5.4, abs=0.01)
     assert 0 < seconds[1] <= 2
+
+
+def test_a_recording_that_is_too_long_for_the_hours_costs_no_others(tmp_path):
+    tone = np.sin(np.arange(16_000) / 9) / 2
+    names = ("train/speech/a.flac", "train/noise/short.flac")
+    manifest = write_corpus(tmp_path, {**dict.fromkeys(names, tone), "train/noise/long.flac": np.tile(tone, 3)})
+    for seed in range(6):
+        bank = load_bank(Fresh(generated_share=0.0, hours=2 / 3600), seed, [manifest])
+        assert [group[0].label for group in bank.own.noise] == ["short"]

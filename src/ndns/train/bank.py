@@ -103,8 +103,11 @@ def _kept(groups: Groups, val: Groups, number: int, hidden: set[str], hours: flo
     usable = [[r for r in group if r.sha256 not in hidden] for group in groups if group[0].label not in labels]
     flat = [recording for group in usable for recording in group]
     order = generator((seed, _PICK, number)).permutation(len(flat))
-    total = np.cumsum([flat[index].samples for index in order])
-    kept = {flat[index].path for index, end in zip(order, total, strict=True) if end <= hours * 3600 * RATE}
+    kept, left = set(), hours * 3600 * RATE
+    for recording in (flat[index] for index in order):
+        if recording.samples <= left:
+            kept.add(recording.path)
+            left -= recording.samples
     named = [tuple(replace(r, path=f"{number}/{r.path}") for r in group if r.path in kept) for group in usable]
     return tuple(group for group in named if group)
 
