@@ -1,6 +1,9 @@
 """Batches mixed by torch are the mixtures that NumPy makes of the same draws, one at a time."""
 
 import dataclasses
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ import torch
 from ndns import models
 from ndns.config import TrainedModel
 from ndns.config_train import Fresh
+from ndns.files import read_csv
 from ndns.mixing.draw import SILENCE, Segment
 from ndns.train.batch_mix import FreshRecipes, pack
 from ndns.train.fresh import KNOTS_HZ, FreshClips, Part, Room
@@ -105,3 +109,18 @@ def test_an_interrupted_run_hears_the_same(mix, corpora, tmp_path, power_cut):
         run("cut")
     for other in (run("cut"), run("workers", workers=2)):
         assert all(torch.equal(whole[name], other[name]) for name in whole)
+
+
+def test_two_processes_hear_what_one_hears(mix, corpora, tmp_path):
+    section = SETTINGS.model_dump() | {"clips": 8, "families": ["pink"]}
+    for name, shared in (("alone", {}), ("shared", {"devices": 2, "strategy": "ddp"})):
+        options = {"epochs": 2, "batch": 4, "threads": 1, "fresh": section} | shared
+        model = TrainedModel(network={"hidden": 24}, train=options)
+        line = [str(Path(sys.executable).with_name("ndns")), "train", "--settings", model.model_dump_json()]
+        line += ["--seed", "1", "--val-mix", str(mix / "val.csv"), "--out", str(tmp_path / name)]
+        line += [word for manifest in corpora for word in ("--corpus", str(manifest))]
+        subprocess.run(line, check=True, timeout=240)
+    pairs = zip(*(read_csv(tmp_path / name / "history.csv") for name in ("alone", "shared")), strict=True)
+    for one, two in pairs:
+        for column in one:
+            assert float(one[column]) == pytest.approx(float(two[column]), rel=1e-5), column

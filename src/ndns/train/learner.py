@@ -9,6 +9,7 @@ from pathlib import Path
 
 import lightning
 import torch
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset
 
 from ndns import models
@@ -57,6 +58,8 @@ class Learner(lightning.LightningModule):
             if settings.fresh.mixed_on == "device":
                 self._train_clips = FreshRecipes(self._train_clips)
                 self.mixer = self._train_clips.mixer()
+                alike = [f"mixer.{name}" for name, _ in self.mixer.named_buffers()]
+                DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self, alike)
         elif mix:
             self._train_clips = PlannedClips(mix, *sources, crop, seed)
         else:
