@@ -9,6 +9,7 @@ from ndns.errors import UserError
 from ndns.mix.plan import write_plan
 from ndns.mix.render import Job, render_shards
 from ndns.mixing.corpus import read_corpus
+from ndns.mixing.plan import read_plan
 
 from .measure import measured, read_flac, rows_of
 
@@ -90,3 +91,10 @@ def test_what_cannot_be_is_refused(corpus, rooms, tmp_path):
     with pytest.raises(UserError, match=r"mix\.rooms: .* has recordings in 1 folders; two rooms"):
         write_plan(one, read_corpus(corpus.manifest), tmp_path / "plan.csv")
     assert not (tmp_path / "plan.csv").exists()
+
+
+def test_a_drift_that_is_rounded_stays_within_the_settings(corpus, tmp_path):
+    mix = MIX.model_copy(update={"drift_db": 0.0008})
+    write_plan(mix, read_corpus(corpus.manifest), tmp_path / "plan.csv")
+    clips = read_plan(tmp_path / "plan.csv", "train", mix)
+    assert max(abs(knot) for clip in clips for knot in clip.drift_db) == 0.0008

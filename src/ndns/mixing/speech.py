@@ -65,7 +65,8 @@ def drawing(mix: Mix, split: str) -> Draw:
         if rooms and rng.random() < mix.room_share:
             drawn["room"] = rooms[int(rng.integers(len(rooms)))]
         if mix.drift_db:
-            drawn["drift_db"] = tuple(map(float, rng.uniform(-mix.drift_db, mix.drift_db, knots).round(3)))
+            knots_db = rng.uniform(-mix.drift_db, mix.drift_db, knots).round(3)
+            drawn["drift_db"] = tuple(map(float, knots_db.clip(-mix.drift_db, mix.drift_db)))
         return drawn
 
     return draw
