@@ -285,6 +285,12 @@ def test_recordings_that_would_have_one_name_are_named(corpus, tmp_path, second)
     assert not (tmp_path / "data/c").exists()
 
 
+def test_a_recording_that_changed_since_the_corpus_was_made_is_named(corpus, tmp_path):
+    write_pcm16(tmp_path / "in/speech/a/2.flac", np.arange(7000, dtype=np.int16))
+    with pytest.raises(UserError, match=r"in/speech/a/2\.flac: its length is not what the corpus manifest says"):
+        run(corpus, halved(tmp_path, "halved_seven"))
+
+
 def test_a_corpus_without_speech_to_clean_is_named(corpus):
     rows = [row for row in manifest.read(corpus) if row.kind == "noise" or row.split == "val"]
     manifest.write(corpus.parent, rows, str(corpus.parents[1] / "in"), "folder")

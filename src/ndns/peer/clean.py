@@ -4,6 +4,7 @@ Recordings of readers at home hold noise of their own, and a network that learns
 """
 
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -19,7 +20,8 @@ from ndns.errors import UserError
 from ndns.files import sha256_bytes
 from ndns.journal import Journal
 from ndns.mixing import manifest
-from ndns.mixing.corpus import manifest_root, read_corpus
+from ndns.mixing.corpus import Recording, manifest_root, read_corpus
+from ndns.mixing.sources import header_of
 from ndns.peer.base import Clip, Peer, finite
 from ndns.peer.run import one_core, peer_of, stamp_of
 from ndns.pool import each
@@ -65,10 +67,12 @@ def clean(settings: CleanedCorpus, by: Settings, corpus: Path, study: Path, out:
         jobs: processes.
 
     Raises:
-        UserError: a manifest, recording or the denoiser's weights are missing or wrong, there is no speech to clean,
-            two recordings would have one name, or the denoiser gives something else than finite samples.
+        UserError: a manifest, recording or the denoiser's weights are missing or wrong, a recording is not as long as
+            its manifest says, there is no speech to clean, two recordings would have one name, or the denoiser gives
+            something else than finite samples.
     """
-    sources, root = _sources(corpus, study), manifest_root(corpus)
+    usable, root = read_corpus(corpus).pools["train"].by_path(), manifest_root(corpus)
+    sources = _sources(corpus, study, usable.keys())
     if not sources:
         raise UserError(f"{corpus}: has no speech for train to clean; add some.")
     _check_names(corpus, sources)
@@ -82,11 +86,11 @@ def clean(settings: CleanedCorpus, by: Settings, corpus: Path, study: Path, out:
             result = journal.get(row.path, keys[row.path])
             if result is not None and _holds(_part(parts, row.path), result["sha256"]):
                 done[row.path] = result
-        todo = [row.path for row in sources if row.path not in done]
+        todo = [usable[row.path] for row in sources if row.path not in done]
         task = partial(_clean, by.model_dump_json(), settings.keep, settings.pauses_db, root, parts)
-        for path, result in each(task, todo, jobs, "Cleaning"):
-            journal.add(path, keys[path], result)
-            done[path] = result
+        for recording, result in each(task, todo, jobs, "Cleaning"):
+            journal.add(recording.path, keys[recording.path], result)
+            done[recording.path] = result
     members = sorted((_name(path), _part(parts, path)) for path in done)
     write_shard(out / ARCHIVE, ((name, part.read_bytes()) for name, part in members))
     rows = manifest.write(out, [_cleaned(row, done[row.path]) for row in sources], ".", settings.kind)
@@ -99,11 +103,11 @@ def clean(settings: CleanedCorpus, by: Settings, corpus: Path, study: Path, out:
     )
 
 
-def _sources(corpus: Path, study: Path) -> list[manifest.Recording]:
-    """Return rows of the speech to clean: of train, usable, and unlike any recording that is kept for validation."""
-    usable = {r.path for group in read_corpus(corpus).pools["train"].speech for r in group}
+def _sources(corpus: Path, study: Path, usable: Collection[str]) -> list[manifest.Recording]:
+    """Return rows of the speech to clean: among `usable`, and unlike any recording that is kept for validation."""
     hidden = {r.sha256 for r in read_corpus(study).pools["val"].by_path().values()}
-    return [row for row in manifest.read(corpus) if row.path in usable and row.sha256 not in hidden]
+    rows = (row for row in manifest.read(corpus) if row.kind == "speech" and row.path in usable)
+    return [row for row in rows if row.sha256 not in hidden]
 
 
 def _part(parts: Path, path: str) -> Path:
@@ -140,12 +144,14 @@ def _cleaned(row: manifest.Recording, result: dict) -> manifest.Recording:
     return replace(row, path=path, seconds=seconds, rate=RATE, channels=1, sha256=result["sha256"], status=status)
 
 
-def _clean(settings: str, keep: float, pauses_db: float, root: Path, parts: Path, path: str) -> dict:
-    samples = read(root / path).astype(np.float64)
+def _clean(settings: str, keep: float, pauses_db: float, root: Path, parts: Path, recording: Recording) -> dict:
+    path = root / recording.path
+    header_of(path, recording)
+    samples = read(path).astype(np.float64)
     peer = _peer(settings)
-    denoised, _ = peer.denoise(Clip(path, samples, root / path))
-    pcm = limit_to_pcm16(blend(samples, finite(denoised, peer, str(root / path)), keep, pauses_db))[0]
-    write_pcm16(_part(parts, path), pcm)
+    denoised, _ = peer.denoise(Clip(recording.path, samples, path))
+    pcm = limit_to_pcm16(blend(samples, finite(denoised, peer, str(path)), keep, pauses_db))[0]
+    write_pcm16(_part(parts, recording.path), pcm)
     kept = pcm / 32768
     taken = float(np.sum((samples - kept) ** 2))
     return {
