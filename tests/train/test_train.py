@@ -112,9 +112,18 @@ def test_an_interrupted_run_ends_like_a_whole_one(mix, tmp_path, power_cut, caps
     torch.manual_seed(99)
     capsys.readouterr()
     assert equal(run(mix, tmp_path / "cut", **chosen, workers=1), whole), "other workers read the same clips"
-    assert "going on after the last whole epoch" in capsys.readouterr().err
+    assert "going on after the last whole epoch.\n" in capsys.readouterr().err
     histories = [(tmp_path / name / "history.csv").read_bytes() for name in ("whole", "cut")]
     assert histories[0] == histories[1]
+
+
+def test_going_on_after_the_code_has_changed_is_told(mix, tmp_path, power_cut, capsys, monkeypatch):
+    with monkeypatch.context() as patch, power_cut():
+        patch.setattr("ndns.train.run.fingerprint", lambda stage: f"earlier code of {stage}")
+        run(mix, tmp_path, epochs=3)
+    run(mix, tmp_path, epochs=3)
+    told = capsys.readouterr().err
+    assert f"last whole epoch, which other code trained; delete {tmp_path}/.resume to train all of it anew." in told
 
 
 def test_two_processes_train_like_one(mix, tmp_path):

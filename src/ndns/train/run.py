@@ -19,6 +19,7 @@ from ndns.config import Mix, TrainedModel
 from ndns.config_train import Train
 from ndns.errors import UserError
 from ndns.files import atomic_path, held, sha256_bytes, sha256_file, write_csv, write_text
+from ndns.fingerprint import fingerprint
 from ndns.models.slayer import unpacked
 from ndns.processes import keep_freed_memory
 from ndns.train.learner import Chronicle, Learner
@@ -41,7 +42,8 @@ def train(
 
     Settings of the network that are not those of the initial weights, though these fit, are told on standard error.
     A run that was interrupted goes on after its last whole epoch and ends with the same weights; the training state
-    waits in `<out>/.resume`. If settings, seed, mixtures or initial weights have changed since, training starts again.
+    waits in `<out>/.resume`. If settings, seed, mixtures or initial weights have changed since, training starts again;
+    if the code has, it goes on and says so on standard error.
 
     Args:
         settings: of the network and the training.
@@ -144,12 +146,14 @@ def _key(settings: TrainedModel, seed: int, read: list[Path]) -> str:
 
 def _resumed(chronicle: Chronicle, key: str, writer: bool) -> bool:
     """Tell whether an interrupted run can go on; else make its folder ready for a new one."""
-    folder, path = chronicle.last.parent, chronicle.last.parent / "key.txt"
+    folder, path, code = chronicle.last.parent, chronicle.last.parent / "key.txt", fingerprint("train")
     if chronicle.last.is_file() and path.is_file():
-        if path.read_text(encoding="utf-8") == key:
+        before, _, trained_by = path.read_text(encoding="utf-8").partition("\n")
+        if before == key:
             _check_whole(chronicle.last)
             if writer:
-                print("ndns train: going on after the last whole epoch.", file=sys.stderr)
+                other = f", which other code trained; delete {folder} to train all of it anew" * (trained_by != code)
+                print(f"ndns train: going on after the last whole epoch{other}.", file=sys.stderr)
             return True
         if writer:
             print(
@@ -159,7 +163,7 @@ def _resumed(chronicle: Chronicle, key: str, writer: bool) -> bool:
         for left in sorted(folder.iterdir()):
             if left.name != LOCK:
                 left.unlink()
-        write_text(path, key)
+        write_text(path, f"{key}\n{code}")
     return False
 
 
