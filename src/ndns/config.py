@@ -281,7 +281,7 @@ class Study(Section):
             if not isinstance(corpus, CleanedCorpus):
                 continue
             by = self.models.get(corpus.by)
-            if not isinstance(by, Peer) or by.peer in ("ideal_ratio_mask", "folder"):
+            if not isinstance(by, Peer) or not by.hears_any:
                 raise ValueError(f"more.{corpus.name}.by: {corpus.by} is no model with a peer that denoises any speech")
             if corpus.of is not None and corpus.of not in folders:
                 raise ValueError(

@@ -39,6 +39,11 @@ class Peer(Section):
     power_proxy_ops_s: float | None = Field(None, ge=0, description="folder: the challenge's proxy, if known")
     note: str = ""
 
+    @property
+    def hears_any(self) -> bool:
+        """Whether it denoises speech that is no clip of a study, as that of a corpus."""
+        return self.peer not in ("ideal_ratio_mask", "folder")
+
     @model_validator(mode="after")
     def _complete(self) -> "Peer":
         words = " ".join(self.command or [])

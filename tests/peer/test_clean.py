@@ -291,6 +291,13 @@ def test_a_recording_that_changed_since_the_corpus_was_made_is_named(corpus, tmp
         run(corpus, halved(tmp_path, "halved_seven"))
 
 
+@pytest.mark.parametrize("by", [Peer(peer="ideal_ratio_mask"), Peer(peer="folder", folder="in")])
+def test_what_hears_the_clips_of_a_study_alone_cleans_no_corpus(corpus, tmp_path, by):
+    with pytest.raises(UserError, match=rf"{by.peer}: denoises the clips of a study alone; name another peer"):
+        run(corpus, by)
+    assert not (tmp_path / "data/c").exists()
+
+
 def test_a_corpus_without_speech_to_clean_is_named(corpus):
     rows = [row for row in manifest.read(corpus) if row.kind == "noise" or row.split == "val"]
     manifest.write(corpus.parent, rows, str(corpus.parents[1] / "in"), "folder")

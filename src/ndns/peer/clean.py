@@ -67,10 +67,12 @@ def clean(settings: CleanedCorpus, by: Settings, corpus: Path, study: Path, out:
         jobs: processes.
 
     Raises:
-        UserError: a manifest, recording or the denoiser's weights are missing or wrong, a recording is not as long as
-            its manifest says, there is no speech to clean, two recordings would have one name, or the denoiser gives
-            something else than finite samples.
+        UserError: the denoiser hears a study's clips alone, a manifest, recording or its weights are missing or wrong,
+            a recording is not as long as its manifest says, there is no speech to clean, two recordings would have
+            one name, or the denoiser gives something else than finite samples.
     """
+    if not by.hears_any:
+        raise UserError(f"{by.peer}: denoises the clips of a study alone; name another peer to clean {corpus}.")
     usable, root = read_corpus(corpus).pools["train"].by_path(), manifest_root(corpus)
     sources = _sources(corpus, study, usable.keys())
     if not sources:
