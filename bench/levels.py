@@ -20,6 +20,13 @@ from ndns.metrics.si_snr import si_snr_improvement
 from ndns.use import load
 
 
+def clips_of(mix: Path, number: int) -> list[list[np.ndarray]]:
+    """Return the noisy and the clean samples `(samples,)` of so many clips of a manifest, evenly spread, in [-1, 1)."""
+    rows = read_csv(mix, ("noisy", "clean"))
+    rows = rows[:: max(1, len(rows) // number)][:number]
+    return [[read_pcm16(mix.parent / row[part]) / 32768 for part in ("noisy", "clean")] for row in rows]
+
+
 def main() -> None:
     """Print a table for each model."""
     parser = command_line.parser(__doc__)
@@ -28,9 +35,7 @@ def main() -> None:
     parser.add_argument("--halvings", type=float, nargs="+", default=[0, 0.25, 0.5, 0.75, 1, 2, 3], help="of the level")
     parser.add_argument("--clips", type=int, default=20, help="of the manifest, evenly spread")
     arguments = parser.parse_args()
-    rows = read_csv(arguments.mix, ("noisy", "clean"))
-    rows = rows[:: max(1, len(rows) // arguments.clips)][: arguments.clips]
-    clips = [[read_pcm16(arguments.mix.parent / row[part]) / 32768 for part in ("noisy", "clean")] for row in rows]
+    clips = clips_of(arguments.mix, arguments.clips)
     for name in arguments.models:
         program = load(name).program
         step_s = program.front_end.hop / RATE

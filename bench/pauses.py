@@ -11,10 +11,10 @@ from pathlib import Path
 
 import command_line
 import numpy as np
+from levels import clips_of
 
-from ndns.audio.io import RATE, read_pcm16
+from ndns.audio.io import RATE
 from ndns.deploy.clips import denoise_clip
-from ndns.files import read_csv
 from ndns.metrics.si_snr import si_snr_improvement
 from ndns.use import load
 
@@ -31,10 +31,7 @@ def main() -> None:
     parser.add_argument("--pause", type=float, default=10, help="before each clip, s")
     parser.add_argument("--dbfs", type=float, nargs="+", default=[-75, -70, -60, -50], help="of the noise in the pause")
     arguments = parser.parse_args()
-    rows = read_csv(arguments.mix, ("noisy", "clean"))
-    rows = rows[:: max(1, len(rows) // arguments.clips)][: arguments.clips]
-    parts = [[arguments.mix.parent / row[part] for part in ("noisy", "clean")] for row in rows]
-    clips = [[read_pcm16(path)[: SECONDS * RATE] / 32768 for path in pair] for pair in parts]
+    clips = [[part[: SECONDS * RATE] for part in clip] for clip in clips_of(arguments.mix, arguments.clips)]
     white = np.random.default_rng(0).standard_normal(round(arguments.pause * RATE))
     pauses = {"none": white[:0], "digital silence": 0 * white}
     pauses |= {f"{level:g} dBFS": white * 10 ** (level / 20) for level in arguments.dbfs}
